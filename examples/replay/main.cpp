@@ -1,0 +1,84 @@
+// Replays a trace against the scheduler under a simulated clock; see --help.
+#include <cstdio>
+#include <fstream>
+#include <iostream>
+
+#include "mais/sim/report.hpp"
+#include "options.hpp"
+#include "progress.hpp"
+#include "study.hpp"
+
+namespace {
+
+using namespace mais;
+
+constexpr int kBadInput = 1;
+constexpr int kSchedulerAtFault = 3;
+
+int fail_with(const std::string& message) {
+  std::cerr << "replay: " << message << '\n';
+  return kBadInput;
+}
+
+// True when everything was written.
+bool write(const std::string& path, const std::string& text) {
+  if (path == "-") {
+    std::cout << text;
+    return std::cout.flush().good();
+  }
+  std::ofstream file(path, std::ios::binary);
+  file << text;
+  file.close();
+  if (!file) std::cerr << "replay: " << path << ": cannot be written\n";
+  return static_cast<bool>(file);
+}
+
+void introduce(std::ostream& out, const sim::Report& report, bool capacity) {
+  out << (report.synthetic ? "Synthetic workload" : "Trace") << ": " << report.trace << ", "
+      << report.requests << " requests";
+  if (report.left_out > 0) out << " (" << report.left_out << " longer than memory left out)";
+  char rate[64];
+  std::snprintf(rate, sizeof rate, ", %.3g requests/s as it stands", report.trace_rate);
+  out << rate << "\nSimulated machine: " << report.machine;
+  if (report.host_tier) out << " with a host tier";
+  out << (capacity ? "\nFigures beside the capacities are those at capacity-90.\n\n" : "\n\n");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const auto options = replay::read_options(argc, argv);
+  if (!options) return options.error().code;
+  Result<sim::Scenario> scenario = replay::load_machine(*options);
+  if (!scenario) return fail_with(scenario.error().message);
+  Result<sim::Trace> trace = replay::load_trace(*options);
+  if (!trace) return fail_with(trace.error().message);
+  const std::size_t left_out = sim::leave_out_longer_than(*trace, sim::pool_tokens(*scenario));
+  if (trace->requests.empty()) return fail_with("every request is longer than the pool of state");
+
+  Result<sim::Report> report = [&] {
+    replay::Progress progress;
+    return replay::study(*options, *trace, left_out, *scenario, progress);
+  }();
+  if (!report) {
+    std::cerr << "replay: " << report.error().message << '\n';
+    return kSchedulerAtFault;
+  }
+
+  std::ostream& out = options->uses_stdout() ? std::cerr : std::cout;
+  introduce(out, *report, options->capacity);
+  out << sim::to_table(*report);
+  bool written = true;
+  if (options->json) written &= write(*options->json, sim::to_json(*report));
+  if (options->csv) written &= write(*options->csv, sim::to_csv(*report));
+  if (options->html) {
+    written &= write(*options->html, sim::to_html(*report));
+    if (written) out << "\nPage with plots: " << *options->html << '\n';
+  }
+  if (!written) return kBadInput;
+  if (replay::at_fault(*report)) {
+    std::cerr << "replay: the scheduler was at fault: out of memory, or requests never ended\n";
+    return kSchedulerAtFault;
+  }
+  return 0;
+}

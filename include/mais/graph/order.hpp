@@ -1,0 +1,47 @@
+// Execution order with the lowest peak memory, and how sure that is.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "mais/graph/operator_graph.hpp"
+#include "mais/graph/search_control.hpp"
+
+namespace mais::graph {
+
+// Memory over the steps of an order. The level of a step is the largest, over spaces, of weight x
+// bytes in use while its operator runs; with one space of weight 1 it is those bytes.
+struct Usage {
+  std::vector<Bytes> peak;   // of each space
+  std::vector<Bytes> level;  // of each step
+  Bytes peak_level;          // what plan_order minimises
+};
+
+// Recounts an order from the graph, step by step. Error: not an order of this graph (an operator
+// missing, twice, or before one it needs). O(V + E + sum of readers).
+Result<Usage> measure(const OperatorGraph& graph, const std::vector<OpId>& order);
+
+struct OrderOptions {
+  std::int64_t max_states =
+      300'000;           // of the exact search; about 200,000 a second at 1,000 operators
+  int max_windows = 64;  // re-solved around the peak when the proof does not come
+  SearchControl control{};
+};
+
+struct OrderPlan {
+  std::vector<OpId> order;
+  Bytes peak;         // level, as in Usage
+  Bytes lower_bound;  // proven: no order has a lower peak
+  bool optimal() const noexcept { return peak == lower_bound; }
+};
+
+// The best order found within the options, never worse than the best of the fast ones.
+//
+// Fast orders: as given, depth first, reverse post-order, and greedy by least growth and by least
+// peak, each forwards and on the reversed graph; near-linear each. Then an exact best-first search
+// over sets of done operators (downsets), keyed by the peak so far. Beyond 4,000 operators only the
+// windows around the peak are solved exactly. Deterministic, unless `control.stop` cuts in. It
+// cannot fail: every OperatorGraph has an order.
+OrderPlan plan_order(const OperatorGraph& graph, const OrderOptions& options = {});
+
+}  // namespace mais::graph

@@ -1,0 +1,118 @@
+// Prefix blocks go to host memory and come back: told by a small world, step by step.
+#include <gtest/gtest.h>
+
+#include "core/planner_host.hpp"
+#include "mais/core/audit.hpp"
+#include "mais/core/ledger.hpp"
+
+namespace mais::core {
+namespace {
+
+using namespace mais::literals;
+
+// A pool of 8 blocks and a tier of 16, one page each; computing a block takes 4 ms, moving it 16
+// us.
+Config world() {
+  Config config;
+  config.machine = {.name = "small",
+                    .spaces = {{.name = "gpu", .capacity = 128_B},
+                               {.name = "host", .kind = SpaceKind::host, .capacity = 256_B}},
+                    .devices = {{.name = "gpu", .space = SpaceId(0), .compute = {1e9}}},
+                    .links = {{.from = SpaceId(0), .to = SpaceId(1), .bandwidth = {1e6}},
+                              {.from = SpaceId(1), .to = SpaceId(0), .bandwidth = {1e6}}}};
+  config.models = {{.name = "decoder",
+                    .state = {{.name = "kv", .per_token = 4_B / 1_tok}},
+                    .cost = {.flops_per_token = 1e6, .overhead = 100us}}};
+  config.instances = {{.name = "decoder",
+                       .model = ModelId(0),
+                       .device = DeviceId(0),
+                       .state = 128_B,
+                       .block = TokensPerBlock(4),
+                       .host_tier = SpaceId(1),
+                       .host_state = 256_B}};
+  config.prefix_block = 4_tok;
+  return config;
+}
+
+class HostTierTest : public testing::Test {
+ protected:
+  // Runs a prompt of so many blocks, named by `first`, `first` + 1, ..., to its only token.
+  // Returns how many tokens were computed for it.
+  std::int64_t serve(std::uint64_t first, std::int64_t blocks) {
+    Request request{.model = ModelId(0), .prompt = Tokens(4 * blocks + 1), .max_new = 1_tok};
+    for (std::int64_t i = 0; i < blocks; ++i) {
+      request.prefix.push_back(first + static_cast<std::uint64_t>(i));
+    }
+    out_.clear();
+    host_.submitted(planner_.submit(now_, request, out_), request, out_);
+    std::int64_t computed = 0;
+    for (int turn = 0; turn < 100 && !host_.live().empty(); ++turn) {
+      out_.clear();
+      const bool has_step = planner_.next_step(now_, InstanceId(0), out_, step_);
+      host_.heard(out_);
+      if (!has_step) {
+        EXPECT_TRUE(out_.wake_at.has_value()) << "it would wait for ever";
+        if (!out_.wake_at) break;
+        now_ = *out_.wake_at;
+        continue;
+      }
+      host_.begin(step_);
+      std::int64_t inward = 0;
+      for (const StateMove& move : step_.moves) {
+        ++(move.kind == StateMove::Kind::out ? moved_out_ : moved_in_);
+        if (move.kind == StateMove::Kind::in) arrival_ = now_ + 16us * ++inward;
+      }
+      for (const StepEntry& entry : step_.entries) {
+        computed += entry.tokens.count();
+        EXPECT_TRUE(entry.context == 0_tok || now_ >= arrival_) << "runs before its state is back";
+      }
+      EXPECT_EQ(audit(planner_.view(), planner_.config()), std::vector<std::string>{});
+      now_ += step_.predicted;
+      out_.clear();
+      planner_.report(now_, host_.done(InstanceId(0)), out_);
+      host_.heard(out_);
+      EXPECT_EQ(audit(planner_.view(), planner_.config()), std::vector<std::string>{});
+    }
+    EXPECT_EQ(host_.breaches(), std::vector<std::string>{});
+    return computed;
+  }
+
+  Config config_ = world();
+  Planner planner_ = planner_of(config_);
+  Host host_{config_};
+  Time now_{};
+  Time arrival_{};
+  Actions out_;
+  Step step_;
+  std::int64_t moved_out_ = 0, moved_in_ = 0;
+};
+
+TEST_F(HostTierTest, ABlockThatThePoolDroppedComesBackInsteadOfBeingComputedAgain) {
+  EXPECT_EQ(serve(100, 4), 17);
+  EXPECT_EQ(serve(200, 7), 29);  // takes the whole pool
+  EXPECT_GT(moved_out_, 0);
+  EXPECT_EQ(moved_in_, 0);
+  EXPECT_LT(serve(100, 4), 17);
+  EXPECT_GT(moved_in_, 0);
+}
+
+TEST_F(HostTierTest, WhatTheTierHoldsIsChargedToItsSpaceAndReturnsWithTheInstance) {
+  serve(100, 4);
+  serve(200, 1);
+  const auto charged = [&] { return planner_.ledger().used(planner_.ledger().root(SpaceId(1))); };
+  EXPECT_EQ(charged(), 64_B);
+  EXPECT_EQ(planner_.load(InstanceId(0)).host_used, charged());
+  out_.clear();
+  planner_.instance_lost(now_, InstanceId(0), out_);
+  EXPECT_EQ(charged(), 0_B);
+  EXPECT_EQ(audit(planner_.view(), planner_.config()), std::vector<std::string>{});
+}
+
+TEST_F(HostTierTest, ATierStaysWithinItsBytesWhateverPassesThroughIt) {
+  for (std::uint64_t i = 0; i < 20; ++i) serve(100 * (i + 1), 4);
+  EXPECT_GT(moved_out_, 16);
+  EXPECT_LE(planner_.load(InstanceId(0)).host_used, 256_B);
+}
+
+}  // namespace
+}  // namespace mais::core

@@ -1,0 +1,33 @@
+# cmake -DCLANG_FORMAT=<program> -DVERSION=<major> -P check_format.cmake <root>: every C++ file of
+# ours is formatted as .clang-format says. Says "skipped: " where that version is not installed.
+cmake_minimum_required(VERSION 3.25)
+
+set(found "none")
+if(CLANG_FORMAT)
+  execute_process(COMMAND ${CLANG_FORMAT} --version OUTPUT_VARIABLE text)
+  if(text MATCHES "version ([0-9]+)")
+    set(found ${CMAKE_MATCH_1})
+  endif()
+endif()
+if(NOT found STREQUAL VERSION)
+  message("skipped: clang-format ${VERSION} is needed, found ${found} "
+    "(Debian and Ubuntu: clang-format-${VERSION})")
+  return()
+endif()
+
+math(EXPR last "${CMAKE_ARGC} - 1")
+set(root ${CMAKE_ARGV${last}})
+set(files "")
+foreach(folder include src tests bench examples)
+  file(GLOB_RECURSE some ${root}/${folder}/*.hpp ${root}/${folder}/*.cpp)
+  list(APPEND files ${some})
+endforeach()
+list(LENGTH files count)
+if(count EQUAL 0)
+  message(FATAL_ERROR "no C++ file under ${root}")
+endif()
+execute_process(COMMAND ${CLANG_FORMAT} --dry-run -Werror ${files} RESULT_VARIABLE status)
+if(NOT status EQUAL 0)
+  message(FATAL_ERROR "run clang-format ${VERSION} -i on the files named above")
+endif()
+message(STATUS "${count} files are well formatted")

@@ -1,0 +1,2 @@
+// A planted fault of the layer check: only an adapter may name its library.
+#include <spdlog/spdlog.h>
