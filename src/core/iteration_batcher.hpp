@@ -237,6 +237,7 @@ class IterationBatcher {
   std::vector<Candidate> late_;
   Projection projection_;
   bool moved_ = false;        // a sequence left the running set since the plan began
+  bool closed_ = false;       // nobody is admitted beside those that run
   bool projected_ = false;    // projection_ is that of the running set as it is
   StepWork work_;             // of the step being formed
   std::optional<Time> wake_;  // when the first of those that wait for their state has it

@@ -262,6 +262,7 @@ bool IterationBatcher::projection_allows(Context& context, const Sequence& seque
 // Gives a waiting request a place and all the pages it needs to reach its next token.
 bool IterationBatcher::admit(Context& context, Sequence& sequence) {
   if (static_cast<std::int64_t>(running_.size()) >= max_sequences_) return false;
+  if (closed_ && !running_.empty()) return false;
   if (!projection_allows(context, sequence)) return false;
   // Room for the whole table now, so that no later step allocates.
   sequence.pages.reserve(

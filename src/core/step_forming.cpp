@@ -95,11 +95,13 @@ bool IterationBatcher::plan(Context& context, Step& step) {
     // Everybody stands still for want of a page: the least expendable takes from the others.
     grow_decodes(context, Force::yes);
     form(context, step);
-    while (chunks_.empty() && leave_one(context)) form(context, step);
-    if (chunks_.empty() && try_again_or_end(context)) {
+    // One by one they queue again, and nobody else begins until somebody goes on.
+    closed_ = true;
+    while (chunks_.empty() && (leave_one(context) || try_again_or_end(context))) {
       grow_decodes(context, Force::no);
       form(context, step);
     }
+    closed_ = false;
   }
   if (chunks_.empty() && !memory_.has_moves()) {
     memory_.give_back_workspace(context.ledger);
@@ -455,24 +457,32 @@ void IterationBatcher::place_prompts(Context& context, Step& step) {
 // In order of arrival; the first that does not fit ends admission, as in the field.
 void IterationBatcher::place_in_order(Context& context, Step& step) {
   const std::int64_t budget = std::min(max_step_tokens_, policy_.token_budget.count());
+  for (Running& place : running_) {
+    if (place.prompting) place.stalled = false;
+  }
+  bool stalled = false;
   for (;;) {
     bool moved = false;
     std::optional<std::uint32_t> first;
     for (std::uint32_t i = 0; i < running_.size(); ++i) {
       const Running& place = running_[i];
-      if (!place.prompting || context.sequences.at(place.slot).in_step) continue;
+      if (!place.prompting || place.stalled) continue;
+      if (context.sequences.at(place.slot).in_step) continue;
       if (!first || place.admitted < running_[*first].admitted) first = i;
     }
     if (first) {
       Sequence& sequence = context.sequences.at(running_[*first].slot);
-      if (running_[*first].shed && !restore(context, sequence)) return;
+      if (running_[*first].shed && !restore(context, sequence)) {
+        running_[*first].stalled = stalled = true;  // the others have their pages
+        continue;
+      }
       if (!arrived(context, sequence)) return;
       const std::int64_t tokens = chunk_size(running_[*first], 1e12, budget);
       if (tokens == 0) return;
       put(context, *first, tokens, step);
       moved = true;
     } else if (const auto head = queue_.head();
-               head && work_.tokens < static_cast<double>(budget)) {
+               head && !stalled && work_.tokens < static_cast<double>(budget)) {
       Sequence& sequence = context.sequences[queue_.find(*head)->id];
       if (!admit(context, sequence)) {
         if (!running_.empty()) return;
