@@ -166,6 +166,7 @@ class IterationBatcher {
   void adopt_blocks(Context& context, std::uint32_t index, double seconds, std::int64_t tokens);
   void force_something(Context& context, const Limits& limits, Step& step);
   std::int64_t knee_tokens() const { return static_cast<std::int64_t>(cost_.knee()); }
+  std::int64_t easy_tokens(bool paced) const;
   void put(Context& context, std::uint32_t index, std::int64_t tokens, Step& step);
   void drop_withdrawn(Step& step);
   void gather(const Context& context);

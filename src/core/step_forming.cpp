@@ -35,6 +35,8 @@ constexpr double kLateMargin = 1.1;
 constexpr int kLateTries = 4;
 // Without deadlines a step is long enough for its overhead to be this part of it.
 constexpr double kOverheadPart = 0.01;
+constexpr double kEasyOverheadPart = 0.015;
+constexpr double kNoPace = 1e12;
 // Waiting requests that one plan looks at.
 constexpr std::size_t kLookAhead = AdmissionQueue::kMostAhead;
 
@@ -249,10 +251,7 @@ double IterationBatcher::longest_step(const Context& context, double& pace) cons
     if (sequence.tpot) pace = std::min(pace, to_seconds(*sequence.tpot));
   }
   const double knee = cost_.weights_s + cost_.overhead_s;
-  if (pace > 1e11) {
-    pace = std::max(knee, cost_.overhead_s / kOverheadPart);
-    return std::max(decodes, pace);
-  }
+  if (pace == kNoPace) return std::max({decodes, knee, cost_.overhead_s / kOverheadPart});
   return std::min(longest, std::max(pace, decodes));
 }
 
@@ -262,6 +261,14 @@ bool IterationBatcher::before(const Candidate& a, const Candidate& b) const {
   if (policy_.order == OrderPolicy::shortest && a.work_s != b.work_s) return a.work_s < b.work_s;
   if (policy_.order != OrderPolicy::arrival && a.due != b.due) return a.due < b.due;
   return a.order < b.order;
+}
+
+// What an easy step computes: as much as reading the weights hides. Where nobody sets a pace, it also
+// outweighs its overhead.
+std::int64_t IterationBatcher::easy_tokens(bool paced) const {
+  const std::int64_t knee = knee_tokens();
+  if (paced || cost_.token_s <= 0) return knee;
+  return std::max(knee, static_cast<std::int64_t>(cost_.overhead_s / (kEasyOverheadPart * cost_.token_s)));
 }
 
 // Everybody who has a prompt to compute: those that run by their own order, merged with those that
@@ -301,7 +308,7 @@ void IterationBatcher::gather(const Context& context) {
     Candidate made = candidate(sequence, memory_.matched_tokens(sequence));
     made.waiting = true;
     made.handle = ahead[i];
-    while (next < merged_.size() && before(merged_[next], made)) {
+    while (next < merged_.size() && !before(made, merged_[next])) {
       candidates_.push_back(merged_[next++]);
     }
     candidates_.push_back(made);
@@ -422,7 +429,7 @@ void IterationBatcher::place_prompts(Context& context, Step& step) {
   const bool paced = policy_.step == StepPolicy::paced;
   const std::int64_t budget =
       paced ? max_step_tokens_ : std::min(max_step_tokens_, policy_.token_budget.count());
-  double pace = 1e12;
+  double pace = kNoPace;
   const double longest = paced ? longest_step(context, pace) : 1e12;
 
   const std::size_t in_time = triage(context, std::min(longest, 1.0));
@@ -430,7 +437,7 @@ void IterationBatcher::place_prompts(Context& context, Step& step) {
   // When all that are to be in time are so at an easy pace, a step computes no more than reading
   // the weights hides: it is shorter, and memory returns sooner.
   std::int64_t easy = budget;
-  const std::int64_t knee = knee_tokens();
+  const std::int64_t knee = easy_tokens(pace < kNoPace);
   if (paced && knee > 0) {
     StepWork at_knee = work_;
     at_knee.tokens = std::max(work_.tokens + 1, static_cast<double>(knee));
