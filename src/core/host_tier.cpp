@@ -115,11 +115,12 @@ void HostTier::copy_in(Time now, PrefixCache& pool, Node block) {
   arrivals_[block] = in_.free;
 }
 
-void HostTier::touch(BlockHash hash) {
+void HostTier::touch(const PrefixCache& pool, Node block) {
   if (!exists()) return;
-  const Node node = cache_.find(hash);
+  const Node node = cache_.find(pool.hash(block));
   if (node == PrefixCache::kNoNode) return;
   cache_.use(node);
+  if (pool.reused(block)) cache_.mark_reused(node);
   cache_.leave(node);
 }
 

@@ -59,8 +59,8 @@ class HostTier {
   Time arrival(Node block) const noexcept {
     return block < arrivals_.size() ? arrivals_[block] : Time{};
   }
-  // Counts a use of a block, if it is here.
-  void touch(BlockHash hash);
+  // Counts a use of a node of the pool for the same block here, if there is one.
+  void touch(const PrefixCache& pool, Node block);
 
   // Ends the copies that should be done by now.
   void land(Time now, PrefixCache& pool);

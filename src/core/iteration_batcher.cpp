@@ -29,6 +29,10 @@ IterationBatcher::IterationBatcher(const Config& config, InstanceId id, StateMem
   max_sequences_ = instance.max_sequences.value_or(kForever);
   max_step_tokens_ = instance.max_step_tokens.value_or(Tokens(kForever)).count();
   max_context_ = model.max_context;
+  max_bypass_ = config.queue.max_bypass;
+  for (const ServiceClass c : kAllServiceClasses) {
+    patience_[static_cast<std::size_t>(c)] = config.queue.classes[static_cast<std::size_t>(c)].patience;
+  }
   bound_ = instance.state;
   smallest_step_ = std::max(memory_.page_bytes(), instance.state / 32);
   declare_tenants(queue_, config.tenants);
@@ -91,11 +95,14 @@ void IterationBatcher::requeue(Sequence& sequence) {
 
 // A waiting request becomes hopeless when even alone it could not be in time any more.
 void IterationBatcher::watch(const Sequence& sequence) {
-  if (policy_.order == OrderPolicy::arrival || sequence.late) return;
-  const std::int64_t due = due_of(sequence);
-  if (due == kForever) return;
-  const std::int64_t at = detail::saturating_add(due, -from_seconds(own_seconds(sequence)).count());
+  if (policy_.order == OrderPolicy::arrival) return;
   const std::uint32_t slot = SequenceTable::slot_of(sequence.id);
+  if (const std::int64_t at = overdue_at(sequence); at != kForever) {
+    ages_.push(at, static_cast<std::uint64_t>(sequence.id), slot);
+  }
+  const std::int64_t due = due_of(sequence);
+  if (due == kForever || sequence.late) return;
+  const std::int64_t at = detail::saturating_add(due, -from_seconds(own_seconds(sequence)).count());
   hopeless_.push(at, static_cast<std::uint64_t>(sequence.id), slot);
 }
 
@@ -189,9 +196,8 @@ void IterationBatcher::cancel(Context& context, Sequence& sequence) {
 
 void IterationBatcher::forget(const Sequence& sequence) {
   const std::uint32_t slot = SequenceTable::slot_of(sequence.id);
-  if (hopeless_.contains(slot)) {
-    hopeless_.remove(slot);
-  }
+  if (hopeless_.contains(slot)) hopeless_.remove(slot);
+  if (ages_.contains(slot)) ages_.remove(slot);
 }
 
 // --- Time ---------------------------------------------------------------------------------------
@@ -212,6 +218,7 @@ void IterationBatcher::advance(Context& context) {
     Sequence& sequence = context.sequences.at(slot);
     if (policy_.refuse_hopeless && sequence.generated == 0) {
       queue_.cancel(sequence.handle);
+      forget(sequence);
       refuse(context, sequence,
              {.reason = RefusalReason::deadline_impossible,
               .asked = from_seconds(own_seconds(sequence)).count(),
@@ -282,6 +289,10 @@ void IterationBatcher::report(Context& context, const StepReport& report) {
     }
     sequence.generated = generated;
     place.due = due_of(sequence);
+    if (place.late && sequence.tpot) {  // when it must go on, whoever presses
+      place.due = detail::saturating_add(
+          now, from_seconds(policy_.overdue_after * to_seconds(*sequence.tpot)).count());
+    }
     if (sequence.stops || generated >= sequence.max_new) {
       forecast_.observe(generated, !sequence.stops);
       ended_.push_back(chunk.place);

@@ -91,6 +91,7 @@ class IterationBatcher {
     bool shed : 1 = false;      // lost its tail pages, must get them back before it goes on
     bool stalled : 1 = false;   // finds no page to grow into, for this step
     bool arriving : 1 = false;  // waits for content of its pages: Sequence::ready
+    bool overdue : 1 = false;   // waited too long: does not give way any more
 
     std::int64_t need() const noexcept { return target - context; }
   };
@@ -161,6 +162,9 @@ class IterationBatcher {
   void form(Context& context, Step& step);
   void place_late_decodes(Context& context, Step& step);
   void fill(Context& context, const Limits& limits, Step& step);
+  void place_overdue(Context& context, const Limits& limits, Step& step);
+  double without_overdue(double seconds) const;
+  std::int64_t overdue_at(const Sequence& sequence) const;
   Served serve(Context& context, const Candidate& c, double seconds, std::int64_t tokens,
                Step& step);
   void adopt_blocks(Context& context, std::uint32_t index, double seconds, std::int64_t tokens);
@@ -203,6 +207,8 @@ class IterationBatcher {
   Bytes workspace_bound_;
   std::int64_t max_sequences_ = 0;
   std::int64_t max_step_tokens_ = 0;
+  std::uint32_t max_bypass_ = 0;
+  std::array<std::optional<Duration>, kServiceClasses> patience_{};
   std::optional<Tokens> max_context_;
   Bytes bound_;          // of the state, as configured or set from outside
   Bytes smallest_step_;  // by which a failed allocation lowers the limit
@@ -224,8 +230,11 @@ class IterationBatcher {
   std::int64_t late_pages_ = 0;  // held by late ones
   double eviction_credit_ = 0;   // tokens that taking memory from late ones may still cost
 
-  // Waiting requests by the time at which they become hopeless.
-  TiedHeap hopeless_;  // by time, then request
+  // Waiting requests, by time, then request.
+  TiedHeap hopeless_;  // by when they become so
+  TiedHeap ages_;      // by when they are overdue
+  RequestId passed_{};             // the overdue one that found no memory
+  std::uint32_t bypasses_ = 0;     // how often it was passed since
 
   // Scratch, kept for its room.
   std::vector<Candidate> candidates_;
@@ -236,8 +245,10 @@ class IterationBatcher {
   std::vector<Candidate> merged_;
   std::vector<Candidate> put_off_;
   std::vector<Candidate> late_;
+  std::vector<Candidate> overdue_;
   Projection projection_;
   bool moved_ = false;        // a sequence left the running set since the plan began
+  bool pressed_ = false;
   bool closed_ = false;       // nobody is admitted beside those that run
   bool projected_ = false;    // projection_ is that of the running set as it is
   StepWork work_;             // of the step being formed

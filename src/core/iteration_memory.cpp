@@ -113,6 +113,7 @@ double IterationBatcher::expendable(const Context& context, const Running& place
   const double freed = static_cast<double>(memory_.own_pages(sequence));
   const double by_class = 1e3 * static_cast<double>(sequence.service_class);
   if (place.shed) return 1e9 + freed;
+  if (place.overdue) return by_class - 1e3;
   if (place.late) return 1e6 + by_class + freed / again;
   if (place.due == kNever.time_since_epoch().count()) return 1e5 + by_class + freed / again;
   const double slack = to_seconds(Duration(place.due - context.now.time_since_epoch().count()));
@@ -263,6 +264,7 @@ bool IterationBatcher::projection_allows(Context& context, const Sequence& seque
 bool IterationBatcher::admit(Context& context, Sequence& sequence) {
   if (static_cast<std::int64_t>(running_.size()) >= max_sequences_) return false;
   if (closed_ && !running_.empty()) return false;
+  if (passed_ != RequestId{} && passed_ != sequence.id && bypasses_ >= max_bypass_) return false;
   if (!projection_allows(context, sequence)) return false;
   // Room for the whole table now, so that no later step allocates.
   sequence.pages.reserve(
@@ -293,6 +295,8 @@ bool IterationBatcher::admit(Context& context, Sequence& sequence) {
   sequence.reached = std::max(sequence.reached, hit);
   queue_.pop(sequence.handle);
   forget(sequence);
+  if (passed_ == sequence.id) passed_ = {};
+  if (passed_ != RequestId{}) ++bypasses_;
   run(context, sequence);
   projected_ = false;
   return true;

@@ -6,6 +6,10 @@
 
 namespace mais::core {
 
+namespace {
+constexpr std::int64_t kReusedAges = 2;  // how much slower a block ages that somebody came back for
+}
+
 std::size_t PrefixCache::home(BlockHash hash) const noexcept {
   // Hosts' hashes may be counters: spread them (Fibonacci hashing, Knuth vol. 3, 6.4).
   return static_cast<std::size_t>((hash * 0x9e3779b97f4a7c15ULL) >> 20) & (index_.size() - 1);
@@ -98,11 +102,11 @@ PrefixCache::Node PrefixCache::insert(Node parent, BlockHash hash,
 
 void PrefixCache::offer(Node node) {
   const Entry& entry = nodes_[node];
-  victims_.push(static_cast<std::int64_t>(entry.order), 0, node);
+  (entry.reused ? reused_ : once_).push(static_cast<std::int64_t>(entry.order), 0, node);
 }
 
 void PrefixCache::withdraw(Node node) {
-  victims_.remove(node);
+  (nodes_[node].reused ? reused_ : once_).remove(node);
 }
 
 void PrefixCache::use(Node node) {
@@ -124,6 +128,11 @@ void PrefixCache::leave(Node node) {
   if (evictable(node)) offer(node);
 }
 
+void PrefixCache::mark_reused(Node node) {
+  MAIS_EXPECTS(nodes_[node].users > 0, "a block that nobody uses was called reused");
+  nodes_[node].reused = true;
+}
+
 void PrefixCache::set_busy(Node node, bool busy) {
   if (nodes_[node].busy == busy) return;
   if (evictable(node)) withdraw(node);
@@ -133,8 +142,11 @@ void PrefixCache::set_busy(Node node, bool busy) {
 }
 
 PrefixCache::Node PrefixCache::evict(std::vector<std::uint32_t>& freed) {
-  if (victims_.empty()) return kNoNode;
-  const Node node = victims_.top();
+  if (once_.empty() && reused_.empty()) return kNoNode;
+  const auto age = [&](const TiedHeap& heap) {
+    return heap.empty() ? -1 : static_cast<std::int64_t>(order_) - heap.top_value();
+  };
+  const Node node = age(reused_) > kReusedAges * age(once_) ? reused_.top() : once_.top();
   withdraw(node);
   unindex(node);
   const Node parent = nodes_[node].parent;

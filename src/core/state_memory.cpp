@@ -199,7 +199,7 @@ void StateMemory::give_back(Context& context, Sequence& sequence) {
   shed(context, sequence, own_pages(sequence));
   // Deepest first: a block is left before the one that it hangs on.
   while (!sequence.nodes.empty()) {
-    tier_.touch(cache_.hash(sequence.nodes.back()));
+    tier_.touch(cache_, sequence.nodes.back());
     cache_.leave(sequence.nodes.back());
     sequence.nodes.pop_back();
   }

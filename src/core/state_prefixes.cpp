@@ -30,6 +30,7 @@ std::int64_t StateMemory::used_tokens(const Sequence& sequence) const noexcept {
 
 void StateMemory::join(Sequence& sequence, PrefixCache::Node node) {
   cache_.use(node);
+  cache_.mark_reused(node);
   sequence.nodes.push_back(node);
   sequence.ready = std::max(sequence.ready, tier_.arrival(node));
 }
@@ -78,6 +79,7 @@ bool StateMemory::fetch_block(Context& context, Sequence& sequence, BlockHash ha
       sequence.nodes.empty() ? PrefixCache::kNoNode : sequence.nodes.back();
   const PrefixCache::Node node =
       cache_.insert(parent, hash, {sequence.pages.data() + had, per_block}, again);
+  cache_.mark_reused(node);
   hold_node(node, *part);
   tier_.copy_in(context.now, cache_, node);
   sequence.nodes.push_back(node);

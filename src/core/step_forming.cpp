@@ -59,6 +59,20 @@ std::int64_t IterationBatcher::due_of(const Sequence& sequence) const {
       detail::saturating_multiply(sequence.tpot->count(), sequence.generated));
 }
 
+// When it has waited so long that it does not give way any more.
+std::int64_t IterationBatcher::overdue_at(const Sequence& sequence) const {
+  const std::int64_t due = due_of(sequence);
+  const std::int64_t arrival = sequence.arrival.time_since_epoch().count();
+  if (sequence.first_due == kNever) {
+    const auto patience = patience_[static_cast<std::size_t>(sequence.service_class)];
+    if (!patience) return kForever;
+    return detail::saturating_add(due == kNoDue ? arrival : due, patience->count());
+  }
+  const double allowance = to_seconds(sequence.first_due - sequence.arrival);
+  const std::int64_t from = sequence.generated == 0 || due == kNoDue ? arrival : due;
+  return detail::saturating_add(from, from_seconds(policy_.overdue_after * allowance).count());
+}
+
 // Its prompt (and what it had generated), alone on the device, from scratch.
 double IterationBatcher::own_seconds(const Sequence& sequence) const {
   return cost_.alone(static_cast<double>(sequence.prompt + sequence.generated));
@@ -211,7 +225,12 @@ void IterationBatcher::place_decodes(Context& context, Step& step) {
         break;
       }
     }
-    if (running_[index].late) {
+    const bool gives_way = running_[index].late && !running_[index].overdue;
+    // It goes on when there is time for it again, or when it waited too long.
+    if (gives_way && pressed_ && running_[index].due > context.now.time_since_epoch().count()) {
+      continue;
+    }
+    if (gives_way) {
       // Counted, but placed last: it may have to give way to a prompt that can be in time.
       work_.add(static_cast<double>(running_[index].context), 1);
       late_decodes_.push_back(running_[index].slot);
@@ -274,8 +293,10 @@ std::int64_t IterationBatcher::easy_tokens(bool paced) const {
 // Everybody who has a prompt to compute: those that run by their own order, merged with those that
 // wait in the queue's, which knows of classes and of tenants' shares.
 void IterationBatcher::gather(const Context& context) {
+  const std::int64_t now = context.now.time_since_epoch().count();
   candidates_.clear();
   merged_.clear();
+  overdue_.clear();
   const auto candidate = [&](const Sequence& sequence, std::int64_t done) {
     Candidate made{.slot = SequenceTable::slot_of(sequence.id),
                    .late = sequence.late,
@@ -291,10 +312,34 @@ void IterationBatcher::gather(const Context& context) {
   for (const Running& place : running_) {
     if (!place.prompting) continue;
     const Sequence& sequence = context.sequences.at(place.slot);
-    merged_.push_back(candidate(sequence, place.context));
-    merged_.back().late = place.late;
-    merged_.back().due = place.due;
+    Candidate made = candidate(sequence, place.context);
+    made.late = place.late;
+    made.due = place.due;
+    const std::int64_t overdue = place.late || place.overdue ? overdue_at(sequence) : kForever;
+    if (place.overdue || overdue <= now) {
+      made.late = false;
+      made.due = overdue;
+      overdue_.push_back(made);
+    } else {
+      merged_.push_back(made);
+    }
   }
+  // Of those that wait, one at a time: the others are not passed by it.
+  std::uint32_t waiting_overdue = kNoIndex;
+  if (!ages_.empty() && ages_.top_value() <= now) {
+    waiting_overdue = ages_.top();
+    const Sequence& sequence = context.sequences.at(waiting_overdue);
+    Candidate made = candidate(sequence, memory_.matched_tokens(sequence));
+    made.late = false;
+    made.waiting = true;
+    made.handle = sequence.handle;
+    made.due = ages_.top_value();
+    overdue_.push_back(made);
+  }
+  std::sort(overdue_.begin(), overdue_.end(), [](const Candidate& a, const Candidate& b) {
+    if (a.service_class != b.service_class) return a.service_class < b.service_class;
+    return a.due != b.due ? a.due < b.due : a.slot < b.slot;
+  });
   std::sort(merged_.begin(), merged_.end(),
             [&](const Candidate& a, const Candidate& b) { return before(a, b); });
 
@@ -305,6 +350,7 @@ void IterationBatcher::gather(const Context& context) {
   std::size_t next = 0;
   for (std::size_t i = 0; i < waiting; ++i) {
     const Sequence& sequence = context.sequences[queue_.find(ahead[i])->id];
+    if (SequenceTable::slot_of(sequence.id) == waiting_overdue) continue;
     Candidate made = candidate(sequence, memory_.matched_tokens(sequence));
     made.waiting = true;
     made.handle = ahead[i];
@@ -425,14 +471,15 @@ void IterationBatcher::place_prompts(Context& context, Step& step) {
     return;
   }
   gather(context);
-  if (candidates_.empty()) return;
+  pressed_ = false;
+  if (candidates_.empty() && overdue_.empty()) return;
   const bool paced = policy_.step == StepPolicy::paced;
   const std::int64_t budget =
       paced ? max_step_tokens_ : std::min(max_step_tokens_, policy_.token_budget.count());
   double pace = kNoPace;
   const double longest = paced ? longest_step(context, pace) : 1e12;
 
-  const std::size_t in_time = triage(context, std::min(longest, 1.0));
+  const std::size_t in_time = triage(context, std::min(without_overdue(longest), 1.0));
 
   // When all that are to be in time are so at an easy pace, a step computes no more than reading
   // the weights hides: it is shorter, and memory returns sooner.
@@ -452,6 +499,7 @@ void IterationBatcher::place_prompts(Context& context, Step& step) {
         busy += candidates_[i].work_s / rate;
         enough = candidates_[i].due == kNoDue || busy <= seconds_until(candidates_[i].due, now);
       }
+      pressed_ = in_time > 0 && !enough;
       if (enough) easy = std::min(budget, std::max<std::int64_t>(knee, 1));
     }
   }
@@ -505,6 +553,7 @@ void IterationBatcher::place_in_order(Context& context, Step& step) {
 // Fills the step: those that are to be in time and those put off, then the late ones with what time
 // and memory the others leave.
 void IterationBatcher::fill(Context& context, const Limits& limits, Step& step) {
+  place_overdue(context, limits, step);
   bool blocked = false;
   std::size_t next = 0;
   for (; next < candidates_.size() && !candidates_[next].late; ++next) {
@@ -540,6 +589,38 @@ void IterationBatcher::fill(Context& context, const Limits& limits, Step& step) 
       late_pages_ += static_cast<std::int64_t>(context.sequences.at(c.slot).pages.size());
     }
   }
+}
+
+// What of a step those that waited too long leave to the others.
+double IterationBatcher::without_overdue(double seconds) const {
+  if (overdue_.empty()) return seconds;
+  const double least = cost_.seconds(work_);
+  return seconds <= least ? seconds : seconds - policy_.overdue_share * (seconds - least);
+}
+
+// Those that waited too long go before all others, on their part of the step.
+void IterationBatcher::place_overdue(Context& context, const Limits& limits, Step& step) {
+  if (overdue_.empty()) {
+    passed_ = {};
+    return;
+  }
+  const double least = cost_.seconds(work_);
+  const double seconds = limits.seconds <= least
+                             ? limits.seconds
+                             : least + policy_.overdue_share * (limits.seconds - least);
+  bool waits = false;
+  for (const Candidate& c : overdue_) {
+    Sequence& sequence = context.sequences.at(c.slot);
+    const RequestId id = sequence.id;
+    const Served served = serve(context, c, seconds, limits.tokens, step);
+    if (served == Served::no_memory && c.waiting && sequence.id == id) {
+      waits = true;
+      if (passed_ != id) bypasses_ = 0;
+      passed_ = id;
+    }
+    if (sequence.id == id && sequence.running != kNoIndex) running_[sequence.running].overdue = true;
+  }
+  if (!waits) passed_ = {};
 }
 
 // Gives a candidate its chunk, and before that a place and memory if it waits.
@@ -657,7 +738,7 @@ bool IterationBatcher::evict_late(Context& context, const Sequence& needy) {
   for (std::uint32_t i = 0; i < running_.size(); ++i) {
     const Running& place = running_[i];
     const Sequence& sequence = context.sequences.at(place.slot);
-    if (!place.late || sequence.in_step || sequence.without_progress > 0) continue;
+    if (!place.late || place.overdue || sequence.in_step || sequence.without_progress > 0) continue;
     if (sequence.service_class < needy.service_class || memory_.own_pages(sequence) == 0) continue;
     const double value = expendable(context, place);
     if (!best || value > most) {

@@ -3,11 +3,13 @@
 //
 // A node holds the pages of one block of tokens. Sequences that share it count as its users; a node
 // without users is kept for later, until its pages are wanted. What goes first is the leaf that was
-// left longest ago. Ranking by recompute cost x uses / pages instead (GreedyDual-Size with
-// frequency; Cherkasova, HP Labs report 98-69) carried less on multi-turn conversations: old turns
-// count for little, and a prompt's cost grows along it. A parent never goes before its children, so
-// of a prefix the first so many blocks are here and the others are not. A busy node (its pages are
-// being copied) stays whoever uses it.
+// left longest ago, where a block that somebody came back for counts as half as old: most blocks
+// are never asked for again, and those that were once are asked for more (segmented LRU; Karedla,
+// Love and Wherry, IEEE Computer 27(3), 1994). Ranking by recompute cost x uses / pages instead
+// (GreedyDual-Size with frequency; Cherkasova, HP Labs report 98-69) carried less on multi-turn
+// conversations: old turns count for little, and a prompt's cost grows along it. A parent never goes
+// before its children, so of a prefix the first so many blocks are here and the others are not. A
+// busy node (its pages are being copied) stays whoever uses it.
 //
 // A plain value; one user at a time; deterministic. Allocates only while it grows.
 #pragma once
@@ -58,11 +60,14 @@ class PrefixCache {
   // A sequence begins and ends to use a block. O(log n).
   void use(Node node);
   void leave(Node node);
+  // Somebody came back for a block. It must have users. O(1).
+  void mark_reused(Node node);
+  bool reused(Node node) const noexcept { return nodes_[node].reused; }
   // A copy of its pages begins or ends. O(log n).
   void set_busy(Node node, bool busy);
 
-  // Takes out the block that was left longest ago and appends its pages to `freed`. kNoNode if all
-  // are in use. O(log n).
+  // Takes out the block that goes first and appends its pages to `freed`. kNoNode if all are in use.
+  // O(log n).
   Node evict(std::vector<std::uint32_t>& freed);
 
   template <class Visit>
@@ -81,6 +86,7 @@ class PrefixCache {
     double cost = 0;
     std::uint64_t order = 0;  // which leaving was its last
     bool live = false;
+    bool reused = false;
     bool busy = false;
   };
   bool evictable(Node node) const noexcept {
@@ -103,7 +109,7 @@ class PrefixCache {
   std::uint32_t used_ = 0;
 
   std::vector<Node> index_;  // open addressing, a power of two long, at most half full
-  TiedHeap victims_;         // by when they were left
+  TiedHeap once_, reused_;   // victims, by when they were left
   std::uint64_t order_ = 0;
 };
 
