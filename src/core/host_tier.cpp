@@ -47,6 +47,11 @@ double HostTier::seconds_in(Time now, std::int64_t blocks) const noexcept {
   return std::max(0.0, to_seconds(in_.free - now)) + seconds_in(blocks);
 }
 
+double HostTier::seconds_through(Time now, std::int64_t blocks) const noexcept {
+  const double copying = to_seconds(out_.page_time) * static_cast<double>(blocks) * cache_.pages_per_block();
+  return std::max(0.0, to_seconds(out_.free - now)) + copying + seconds_in(blocks);
+}
+
 // --- Copies -------------------------------------------------------------------------------------
 
 bool HostTier::take_pages(Ledger& ledger) {
@@ -115,13 +120,20 @@ void HostTier::copy_in(Time now, PrefixCache& pool, Node block) {
   arrivals_[block] = in_.free;
 }
 
-void HostTier::touch(const PrefixCache& pool, Node block) {
+HostTier::Node HostTier::keep(BlockHash hash) {
+  if (!exists()) return PrefixCache::kNoNode;
+  const Node node = cache_.find(hash);
+  if (node != PrefixCache::kNoNode) cache_.use(node);
+  return node;
+}
+
+void HostTier::touch(const PrefixCache& pool, Node block, PrefixCache::Wanted wanted) {
   if (!exists()) return;
   const Node node = cache_.find(pool.hash(block));
   if (node == PrefixCache::kNoNode) return;
   cache_.use(node);
   if (pool.reused(block)) cache_.mark_reused(node);
-  cache_.leave(node);
+  cache_.leave(node, wanted);
 }
 
 void HostTier::land(Direction& way, Time now, PrefixCache& pool) {

@@ -47,6 +47,8 @@ class HostTier {
   // Seconds until `blocks` more would have arrived in the pool, were they asked for now.
   double seconds_in(Time now, std::int64_t blocks) const noexcept;
   double seconds_in(std::int64_t blocks) const noexcept;  // with nothing else on the way
+  // Seconds to copy so many blocks out now, and in again some time.
+  double seconds_through(Time now, std::int64_t blocks) const noexcept;
 
   // --- Copies; `pool` is the prefix cache of the instance's pool ---
 
@@ -60,7 +62,10 @@ class HostTier {
     return block < arrivals_.size() ? arrivals_[block] : Time{};
   }
   // Counts a use of a node of the pool for the same block here, if there is one.
-  void touch(const PrefixCache& pool, Node block);
+  void touch(const PrefixCache& pool, Node block, PrefixCache::Wanted wanted);
+  // Keeps a block, and those before it, until release(). kNoNode if it is not here.
+  Node keep(BlockHash hash);
+  void release(Node host) { cache_.leave(host); }
 
   // Ends the copies that should be done by now.
   void land(Time now, PrefixCache& pool);

@@ -24,6 +24,7 @@ IterationBatcher::IterationBatcher(const Config& config, InstanceId id, StateMem
   const Device& device = config.machine.devices[instance.device.value()];
   cost_ = CostModel::of(model.cost, device.compute,
                         config.machine.spaces[device.space.value()].bandwidth);
+  fit_ = CostFit(cost_);
   workspace_ = model.workspace;
   workspace_bound_ = instance.workspace;
   max_sequences_ = instance.max_sequences.value_or(kForever);
@@ -194,10 +195,11 @@ void IterationBatcher::cancel(Context& context, Sequence& sequence) {
   context.sequences.remove(sequence);
 }
 
-void IterationBatcher::forget(const Sequence& sequence) {
+void IterationBatcher::forget(Sequence& sequence) {
   const std::uint32_t slot = SequenceTable::slot_of(sequence.id);
   if (hopeless_.contains(slot)) hopeless_.remove(slot);
   if (ages_.contains(slot)) ages_.remove(slot);
+  memory_.forget_swapped(sequence);
 }
 
 // --- Time ---------------------------------------------------------------------------------------
@@ -257,6 +259,10 @@ void IterationBatcher::report(Context& context, const StepReport& report) {
     }
   }
 
+  if (report.took) {
+    fit_.observe(flight_work, to_seconds(*report.took));
+    cost_ = fit_.model();
+  }
   eviction_credit_ =
       std::min(kEvictionCredit, eviction_credit_ + kEvictionPart * flight_work.tokens);
   ended_.clear();

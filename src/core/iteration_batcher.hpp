@@ -17,6 +17,7 @@
 #include "core/projection.hpp"
 #include "core/sequence.hpp"
 #include "core/state_memory.hpp"
+#include "mais/core/cost_fit.hpp"
 #include "mais/core/forecast.hpp"
 #include "mais/core/tied_heap.hpp"
 
@@ -129,12 +130,14 @@ class IterationBatcher {
   void grow_decodes(Context& context, Force force);
   bool obtain(Context& context, std::uint32_t slot, std::uint32_t pages, Force force);
   bool make_way(Context& context, std::uint32_t needy, std::uint32_t pages, Force force);
+  double comes_back_seconds(const Running& place) const;
   double expendable(const Context& context, const Running& place) const;
   std::optional<std::uint32_t> victim(const Context& context, std::uint32_t needy, bool same_tenant,
                                       Force force) const;
   void shed(Context& context, std::uint32_t place, std::uint32_t pages);
   void withdraw(Context& context, std::uint32_t place);
-  void preempt(Context& context, std::uint32_t place);
+  enum class Copy : bool { no, yes };
+  std::int64_t preempt(Context& context, std::uint32_t place, Copy copy = Copy::no);
   void widen();
   void narrow();
   void project(const Context& context);
@@ -167,6 +170,7 @@ class IterationBatcher {
   std::int64_t overdue_at(const Sequence& sequence) const;
   Served serve(Context& context, const Candidate& c, double seconds, std::int64_t tokens,
                Step& step);
+  bool follows(const Context& context, const Sequence& sequence) const;
   void adopt_blocks(Context& context, std::uint32_t index, double seconds, std::int64_t tokens);
   void force_something(Context& context, const Limits& limits, Step& step);
   std::int64_t knee_tokens() const { return static_cast<std::int64_t>(cost_.knee()); }
@@ -183,6 +187,7 @@ class IterationBatcher {
   bool late_has_room(const Context& context, const Sequence& sequence) const;
   std::int64_t total_pages(const Ledger& ledger) const;
   bool evict_late(Context& context, const Sequence& needy);
+  bool enough_leaves(const Context& context, const Sequence& sequence) const;
   bool leave_one(Context& context);
   bool try_again_or_end(Context& context);
   std::int64_t due_of(const Sequence& sequence) const;
@@ -195,7 +200,7 @@ class IterationBatcher {
   void finish(Context& context, Sequence& sequence);
   void free_memory(Context& context, Sequence& sequence);
   void watch(const Sequence& sequence);   // for becoming hopeless
-  void forget(const Sequence& sequence);  // the opposite
+  void forget(Sequence& sequence);       // the opposite, when it waits no more
   void refuse(Context& context, Sequence& sequence, Refusal refusal);
   void serve(Sequence& sequence, std::int64_t tokens, bool now);
   void allocation_failed(Context& context, const StepReport& report);
@@ -203,6 +208,7 @@ class IterationBatcher {
   InstanceId id_;
   Policy policy_;
   CostModel cost_;
+  CostFit fit_;
   Workspace workspace_;
   Bytes workspace_bound_;
   std::int64_t max_sequences_ = 0;

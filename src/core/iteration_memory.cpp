@@ -107,9 +107,7 @@ bool IterationBatcher::make_way(Context& context, std::uint32_t needy, std::uint
 double IterationBatcher::expendable(const Context& context, const Running& place) const {
   if (policy_.order == OrderPolicy::arrival) return static_cast<double>(place.admitted);
   const Sequence& sequence = context.sequences.at(place.slot);
-  StepWork all;
-  all.add(0, static_cast<double>(place.target));
-  const double again = 1.5 * cost_.marginal(static_cast<double>(place.target)) + 0.1;
+  const double again = comes_back_seconds(place) + 0.1;
   const double freed = static_cast<double>(memory_.own_pages(sequence));
   const double by_class = 1e3 * static_cast<double>(sequence.service_class);
   if (place.shed) return 1e9 + freed;
@@ -118,6 +116,14 @@ double IterationBatcher::expendable(const Context& context, const Running& place
   if (place.due == kNever.time_since_epoch().count()) return 1e5 + by_class + freed / again;
   const double slack = to_seconds(Duration(place.due - context.now.time_since_epoch().count()));
   return by_class + slack - again;
+}
+
+// What it costs to bring a sequence back that lost its memory: computed again (with others beside
+// it), or copied from the host tier.
+double IterationBatcher::comes_back_seconds(const Running& place) const {
+  const double again = 1.5 * cost_.marginal(static_cast<double>(place.target));
+  const auto copied = memory_.seconds_in(place.target);
+  return copied ? std::min(again, *copied) : again;
 }
 
 std::optional<std::uint32_t> IterationBatcher::victim(const Context& context, std::uint32_t needy,
@@ -183,11 +189,14 @@ void IterationBatcher::narrow() {
   spread_ = std::max(0.0, spread_ - kSpreadStep);
 }
 
-void IterationBatcher::preempt(Context& context, std::uint32_t index) {
+// Takes all pages of a running sequence; it queues again. What of its state can come back from the
+// host tier is kept there; returns how many tokens that are, or that others share.
+std::int64_t IterationBatcher::preempt(Context& context, std::uint32_t index, Copy copy) {
   const bool again = running_[index].shed;
   Sequence& sequence = context.sequences.at(running_[index].slot);
   stop(index, context.sequences);
   const Bytes bytes(sequence.charged);
+  const std::int64_t kept = memory_.swap_out(context, sequence, cost_, copy == Copy::yes);
   free_memory(context, sequence);
   projected_ = false;
   if (!again) {
@@ -200,6 +209,7 @@ void IterationBatcher::preempt(Context& context, std::uint32_t index) {
   action.bytes = bytes;
   context.out.list.push_back(action);
   requeue(sequence);
+  return kept;
 }
 
 // --- Admission ----------------------------------------------------------------------------------

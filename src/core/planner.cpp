@@ -189,7 +189,10 @@ void fill(Sequence& sequence, const Config& config, const Request& request, Time
       sequence.max_new = std::min(sequence.max_new, most->count() - sequence.prompt);
     }
     sequence.model = *request.model;
-    sequence.prefix.assign(request.prefix.begin(), request.prefix.end());
+    if (config.prefix_block > Tokens(0)) {
+      sequence.prefix.assign(request.prefix.begin(), request.prefix.end());
+    }
+    sequence.shared_blocks = static_cast<std::uint32_t>(sequence.prefix.size());
   } else {
     sequence.lease = true;
     sequence.space = *request.space;

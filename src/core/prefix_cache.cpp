@@ -118,11 +118,12 @@ void PrefixCache::use(Node node) {
   ++nodes_[node].users;
 }
 
-void PrefixCache::leave(Node node) {
+void PrefixCache::leave(Node node, Wanted wanted) {
   MAIS_EXPECTS(nodes_[node].users > 0, "a cached block was left by somebody who did not use it");
   if (--nodes_[node].users > 0) return;
   --used_;
-  nodes_[node].order = ++order_;
+  nodes_[node].order = wanted == Wanted::yes ? ++order_ : 0;
+  if (wanted == Wanted::no) nodes_[node].reused = false;
   if (nodes_[node].busy) return;
   ++unused_;
   if (evictable(node)) offer(node);

@@ -44,6 +44,8 @@ struct Sequence {
   std::vector<std::uint32_t> pages;  // block table: shared pages first
   std::vector<std::uint32_t> nodes;  // of the prefix cache, that hold the shared pages
   std::vector<BlockHash> prefix;
+  std::uint32_t shared_blocks = 0;   // of the prefix; those after them are named by nobody else
+  std::uint32_t swapped = kNoIndex;  // node of the host tier that is kept for it
   Time ready{};              // when the last of its pages has its content, predicted
   std::int64_t charged = 0;  // bytes of state charged to its tenant
 

@@ -6,6 +6,7 @@ namespace mais::core {
 
 namespace {
 constexpr std::int64_t kMostPages = 1 << 24;  // in a block table
+constexpr std::int64_t kSwapPages = 16;       // in a block that is swapped out
 }
 
 Result<StateMemory> StateMemory::open(Ledger& ledger, const Config& config, InstanceId id) {
@@ -28,8 +29,10 @@ Result<StateMemory> StateMemory::open(Ledger& ledger, const Config& config, Inst
       memory.page_bytes_ > 0 ? instance.state.count() / memory.page_bytes_ : 0;
   memory.pool_ = PagePool(static_cast<std::uint32_t>(std::min<std::int64_t>(pages, 1 << 28)));
   if (model.prefix_shareable() && memory.page_bytes_ > 0 &&
-      config.prefix_block >= Tokens(memory.page_tokens_)) {
-    memory.block_tokens_ = config.prefix_block.count();
+      (config.prefix_block > Tokens(0) || instance.host_tier)) {
+    // Without shared prefixes blocks only name what of a sequence is swapped out.
+    memory.block_tokens_ = config.prefix_block > Tokens(0) ? config.prefix_block.count()
+                                                           : kSwapPages * memory.page_tokens_;
     memory.cache_ =
         PrefixCache(static_cast<std::uint32_t>(memory.block_tokens_ / memory.page_tokens_));
     auto tier = HostTier::open(ledger, config, id, memory.cache_.pages_per_block());
@@ -199,8 +202,11 @@ void StateMemory::give_back(Context& context, Sequence& sequence) {
   shed(context, sequence, own_pages(sequence));
   // Deepest first: a block is left before the one that it hangs on.
   while (!sequence.nodes.empty()) {
-    tier_.touch(cache_, sequence.nodes.back());
-    cache_.leave(sequence.nodes.back());
+    const bool wanted =
+        sequence.nodes.size() <= sequence.shared_blocks || sequence.swapped != kNoIndex;
+    const auto how = wanted ? PrefixCache::Wanted::yes : PrefixCache::Wanted::no;
+    tier_.touch(cache_, sequence.nodes.back(), how);
+    cache_.leave(sequence.nodes.back(), how);
     sequence.nodes.pop_back();
   }
   sequence.pages.clear();

@@ -82,6 +82,12 @@ class StateMemory {
   std::int64_t matched_tokens(const Sequence& sequence) const noexcept;
   // Of these, tokens that running sequences hold already: sharing them takes no page.
   std::int64_t used_tokens(const Sequence& sequence) const noexcept;
+  // The shareable block of the sequence that holds this token, null where there is none.
+  const BlockHash* block_at(const Sequence& sequence, std::int64_t token) const noexcept {
+    const auto prefix = shareable(sequence);
+    const auto block = static_cast<std::size_t>(token / block_tokens_);
+    return block < prefix.size() ? &prefix[block] : nullptr;
+  }
   // Puts the matched pages of the pool at the head of an empty block table.
   void attach(Sequence& sequence);
   // After them, blocks that are in the host tier only, if that is faster than computing them: they
@@ -94,11 +100,24 @@ class StateMemory {
                                      std::int64_t computed) const noexcept;
   void adopt(Context& context, Sequence& sequence, std::int64_t computed);
   // Hands the pages of blocks that were computed in full over to the cache.
-  void publish(Context& context, Sequence& sequence, const CostModel& cost);
+  void publish(Context& context, Sequence& sequence, const CostModel& cost) {
+    publish(context, sequence, cost, std::min(sequence.computed, sequence.prompt));
+  }
   bool evict_prefix(Context& context);
   const PrefixCache& cache() const noexcept { return cache_; }
 
   // --- The host tier ---
+
+  // Before a running sequence gives its memory back: what of its state is in the host tier stays
+  // there for it until forget_swapped(); where it is faster to copy all of it out and in again than
+  // to compute it, and `may_copy`, the rest is copied too, and its pages come free when it was.
+  // Returns how many tokens it will have when it comes back.
+  std::int64_t swap_out(Context& context, Sequence& sequence, const CostModel& cost, bool may_copy);
+  void forget_swapped(Sequence& sequence);
+  // Pages that come free when copies under way are done. O(1).
+  std::uint32_t pages_leaving() const noexcept { return cache_.busy_pages(); }
+  // Seconds to bring so many tokens back from the tier; none: there is no tier.
+  std::optional<double> seconds_in(std::int64_t tokens) const noexcept;
 
   const HostTier& tier() const noexcept { return tier_; }
   // Ends the copies that should be done by now.
@@ -156,6 +175,7 @@ class StateMemory {
   PrefixCache::Node adoptable(const Sequence& sequence, Time now, std::size_t block,
                               std::int64_t computed) const noexcept;
   bool fetch_block(Context& context, Sequence& sequence, BlockHash hash);
+  void publish(Context& context, Sequence& sequence, const CostModel& cost, std::int64_t tokens);
   void hold_node(PrefixCache::Node node, ReservationId part);
   struct Window {
     std::int64_t page_bytes;

@@ -138,12 +138,13 @@ void StateMemory::adopt(Context& context, Sequence& sequence, std::int64_t compu
   }
 }
 
-void StateMemory::publish(Context& context, Sequence& sequence, const CostModel& cost) {
+void StateMemory::publish(Context& context, Sequence& sequence, const CostModel& cost,
+                          std::int64_t tokens) {
   const std::uint32_t per_block = cache_.pages_per_block();
   while (sequence.nodes.size() < sequence.prefix.size()) {
     const std::size_t block = sequence.nodes.size();
     const auto end = static_cast<std::int64_t>(block + 1) * block_tokens_;
-    if (end > sequence.computed || end > sequence.prompt) return;
+    if (end > tokens) return;
     // Somebody else computed the same at the same time: this copy is kept until adopt().
     if (cache_.find(sequence.prefix[block]) != PrefixCache::kNoNode) return;
     // The pages leave the tenant's account for the shared one, below the same limits: that always
@@ -167,6 +168,54 @@ void StateMemory::publish(Context& context, Sequence& sequence, const CostModel&
     hold_node(node, part);
     if (tier_.exists()) fresh_.push_back({.node = node, .hash = sequence.prefix[block]});
   }
+}
+
+namespace {
+
+// Names a block that belongs to one request alone (the finaliser of splitmix64; Steele, Lea and
+// Flood, OOPSLA 2014).
+BlockHash own_block(RequestId id, std::size_t block) {
+  std::uint64_t bits = static_cast<std::uint64_t>(id) * 0x9e3779b97f4a7c15ULL + block + 1;
+  bits = (bits ^ (bits >> 30)) * 0xbf58476d1ce4e5b9ULL;
+  bits = (bits ^ (bits >> 27)) * 0x94d049bb133111ebULL;
+  return bits ^ (bits >> 31);
+}
+
+}  // namespace
+
+std::optional<double> StateMemory::seconds_in(std::int64_t tokens) const noexcept {
+  if (!tier_.exists()) return std::nullopt;
+  return tier_.seconds_in((tokens + block_tokens_ - 1) / block_tokens_);
+}
+
+std::int64_t StateMemory::swap_out(Context& context, Sequence& sequence, const CostModel& cost,
+                                   bool may_copy) {
+  const std::int64_t shared = static_cast<std::int64_t>(sequence.nodes.size()) * block_tokens_;
+  if (!tier_.exists()) return shared;
+  const auto blocks = static_cast<std::size_t>(sequence.computed / block_tokens_);
+  const auto more = static_cast<double>(blocks) - static_cast<double>(sequence.nodes.size());
+  const double again = cost.marginal(more * static_cast<double>(block_tokens_),
+                                     static_cast<double>(shared));
+  if (may_copy && more > 0 && tier_.seconds_through(context.now, static_cast<std::int64_t>(more)) < again) {
+    while (sequence.prefix.size() < blocks) {
+      sequence.prefix.push_back(own_block(sequence.id, sequence.prefix.size()));
+    }
+    publish(context, sequence, cost, sequence.computed);
+    write_through(context);
+  }
+  for (std::size_t deepest = sequence.nodes.size(); deepest-- > 0;) {
+    sequence.swapped = tier_.keep(sequence.prefix[deepest]);
+    if (sequence.swapped != kNoIndex) {
+      return static_cast<std::int64_t>(deepest + 1) * block_tokens_;
+    }
+  }
+  return 0;
+}
+
+void StateMemory::forget_swapped(Sequence& sequence) {
+  if (sequence.swapped == kNoIndex) return;
+  tier_.release(sequence.swapped);
+  sequence.swapped = kNoIndex;
 }
 
 bool StateMemory::evict_prefix(Context& context) {

@@ -628,6 +628,7 @@ IterationBatcher::Served IterationBatcher::serve(Context& context, const Candida
                                                  double seconds, std::int64_t tokens, Step& step) {
   Sequence& sequence = context.sequences.at(c.slot);
   if (sequence.in_step) return Served::yes;
+  if (follows(context, sequence)) return Served::not_yet;
   if (c.waiting && sequence.running == kNoIndex) {
     Running imagined;  // as it would run: is there time for it at all?
     imagined.context = memory_.matched_tokens(sequence);
@@ -635,7 +636,8 @@ IterationBatcher::Served IterationBatcher::serve(Context& context, const Candida
     imagined.capacity = imagined.target;
     if (chunk_size(imagined, seconds, tokens) == 0) return Served::no_time;
     bool admitted = admit(context, sequence);
-    while (!admitted && !c.late && evict_late(context, sequence)) {
+    while (!admitted && !c.late && !enough_leaves(context, sequence) &&
+           evict_late(context, sequence)) {
       admitted = admit(context, sequence);
     }
     if (!admitted && running_.empty()) {
@@ -653,6 +655,26 @@ IterationBatcher::Served IterationBatcher::serve(Context& context, const Candida
   if (q == 0) return Served::no_time;
   put(context, index, q, step);
   return Served::yes;
+}
+
+// True when the next block of its prompt is computed by another one in this very step: it goes on
+// from there instead of computing the same.
+bool IterationBatcher::follows(const Context& context, const Sequence& sequence) const {
+  if (sequence.prefix.empty() || !memory_.shares_prefixes()) return false;
+  const std::int64_t computed = sequence.running == kNoIndex
+                                    ? memory_.matched_tokens(sequence)
+                                    : running_[sequence.running].context;
+  const BlockHash* wanted = memory_.block_at(sequence, computed);
+  if (wanted == nullptr) return false;
+  for (const Chunk& chunk : chunks_) {
+    const Sequence& other = context.sequences.at(chunk.slot);
+    if (chunk.tokens == 0 || chunk.slot == SequenceTable::slot_of(sequence.id)) continue;
+    const Running& place = running_[other.running];
+    if (!place.prompting) continue;
+    const BlockHash* made = memory_.block_at(other, place.context);
+    if (made != nullptr && *made == *wanted) return true;
+  }
+  return false;
 }
 
 // True when the state that was fetched for a sequence is there.
@@ -747,12 +769,18 @@ bool IterationBatcher::evict_late(Context& context, const Sequence& needy) {
     }
   }
   if (!best) return false;
-  const Running& leaving = running_[*best];
-  eviction_credit_ -=
-      static_cast<double>(leaving.context) - shared_tokens(context.sequences.at(leaving.slot));
   withdraw(context, *best);
-  preempt(context, *best);
+  const std::int64_t computed = running_[*best].context;
+  const std::int64_t kept = preempt(context, *best, Copy::yes);
+  eviction_credit_ -= static_cast<double>(std::max<std::int64_t>(0, computed - kept));
   return true;
+}
+
+// True when copies under way will free what a request needs: it waits for them.
+bool IterationBatcher::enough_leaves(const Context& context, const Sequence& sequence) const {
+  const std::int64_t leaving = memory_.pages_leaving();
+  return leaving > 0 && memory_.available_pages(context.ledger) + leaving >=
+                            std::int64_t{pages_to_start(sequence)};
 }
 
 // Several that lost pages can hold what each other needs: all but one queue again, one by one.

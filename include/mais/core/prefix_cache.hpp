@@ -37,6 +37,10 @@ class PrefixCache {
   std::uint32_t unused_pages() const noexcept { return unused_ * pages_per_block_; }
   // Pages of nodes with users. O(1).
   std::uint32_t used_pages() const noexcept { return used_ * pages_per_block_; }
+  // Pages of nodes without users that are busy: they can go when their copies are done. O(1).
+  std::uint32_t busy_pages() const noexcept {
+    return (static_cast<std::uint32_t>(live_) - used_ - unused_) * pages_per_block_;
+  }
 
   // The node of a hash, or kNoNode. O(1) expected.
   Node find(BlockHash hash) const noexcept;
@@ -57,9 +61,11 @@ class PrefixCache {
   Node parent(Node node) const noexcept { return nodes_[node].parent; }
   double cost(Node node) const noexcept { return nodes_[node].cost; }
 
-  // A sequence begins and ends to use a block. O(log n).
+  // A sequence begins and ends to use a block; one that nobody will ask for again goes first of
+  // all. O(log n).
+  enum class Wanted : bool { no, yes };
   void use(Node node);
-  void leave(Node node);
+  void leave(Node node, Wanted wanted = Wanted::yes);
   // Somebody came back for a block. It must have users. O(1).
   void mark_reused(Node node);
   bool reused(Node node) const noexcept { return nodes_[node].reused; }
