@@ -92,8 +92,8 @@ struct Policy {
   StepPolicy step = StepPolicy::paced;
   Tokens token_budget{512};                            // StepPolicy::budget
   Duration batch_wait{std::chrono::milliseconds(10)};  // request batching: to fill up a batch
-  double overdue_after = 100;
-  double overdue_share = 0.5;
+  double overdue_after = 500;
+  double overdue_share = 0.3;
   bool refuse_hopeless = false;  // refuse what cannot meet its deadline instead of serving it late
 
   // The well-known combinations, by name.

@@ -389,8 +389,6 @@ std::size_t IterationBatcher::triage(const Context& context, double step) {
     c.takes_s = need * step / std::max(chunk, 1.0) / kTriageMargin;
     c.put_off = std::max(c.takes_s, least) > left;
   }
-  if (policy_.order != OrderPolicy::triage) return candidates_.size();
-
   merged_.clear();   // to be in time, by deadline
   put_off_.clear();  // not
   late_.clear();
@@ -400,13 +398,15 @@ std::size_t IterationBatcher::triage(const Context& context, double step) {
       late_.push_back(c);
       continue;
     }
-    if (c.put_off) {  // not now; perhaps when more of the step is free
+    if (c.put_off && policy_.order == OrderPolicy::triage) {
+      // Not now; perhaps when more of the step is free.
       late_.push_back(c);
       late_.back().late = true;
       continue;
     }
     merged_.push_back(c);
     busy += c.takes_s;
+    if (policy_.order != OrderPolicy::triage) continue;
     if (c.due == kNoDue || busy <= seconds_until(c.due, now)) continue;
     auto longest = merged_.begin();
     for (auto at = merged_.begin(); at != merged_.end(); ++at) {
@@ -485,6 +485,7 @@ void IterationBatcher::place_prompts(Context& context, Step& step) {
   // the weights hides: it is shorter, and memory returns sooner.
   std::int64_t easy = budget;
   const std::int64_t knee = easy_tokens(pace < kNoPace);
+  bool enough = false;
   if (paced && knee > 0) {
     StepWork at_knee = work_;
     at_knee.tokens = std::max(work_.tokens + 1, static_cast<double>(knee));
@@ -493,16 +494,16 @@ void IterationBatcher::place_prompts(Context& context, Step& step) {
     if (seconds < longest && part >= kEasyRoom * static_cast<double>(knee)) {
       const double rate = cost_.token_s * part / seconds * kEasyShare;
       const std::int64_t now = context.now.time_since_epoch().count();
-      bool enough = true;
+      enough = true;
       double busy = 0;
       for (std::size_t i = 0; i < in_time && enough; ++i) {
         busy += candidates_[i].work_s / rate;
         enough = candidates_[i].due == kNoDue || busy <= seconds_until(candidates_[i].due, now);
       }
-      pressed_ = in_time > 0 && !enough;
       if (enough) easy = std::min(budget, std::max<std::int64_t>(knee, 1));
     }
   }
+  pressed_ = in_time > 0 && !enough;
   fill(context, {.seconds = longest, .pace = pace, .tokens = budget, .easy_tokens = easy}, step);
   if (chunks_.empty() && late_decodes_.empty() && !wake_) {
     force_something(context, {.seconds = longest, .pace = pace, .tokens = budget}, step);
