@@ -233,6 +233,10 @@ std::vector<Fault> validate(const Config& config) {
                  "1 serves all overdue first, 8 every eighth");
   checks.require(config.policy.token_budget >= Tokens(1), "policy.token_budget", "is below 1",
                  "tokens in a step, 512 where in doubt");
+  checks.require(config.policy.overdue_after >= 1, "policy.overdue_after", "is not 1 or more",
+                 "times the time to first token, 600 where in doubt");
+  checks.require(config.policy.overdue_share >= 0 && config.policy.overdue_share <= 1,
+                 "policy.overdue_share", "is not in 0 ... 1", "a part of each step, 0.3 in doubt");
   checks.require(config.prefix_block >= Tokens(0), "prefix_block", "is negative",
                  "0 switches prefixes off");
   checks.require(config.max_requests >= 1, "max_requests", "is 0", "1 or more");

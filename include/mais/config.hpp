@@ -92,9 +92,17 @@ struct Policy {
   StepPolicy step = StepPolicy::paced;
   Tokens token_budget{512};                            // StepPolicy::budget
   Duration batch_wait{std::chrono::milliseconds(10)};  // request batching: to fill up a batch
-  double overdue_after = 500;
+  // A request that waited this many times its time to first token is overdue: it goes before those
+  // that can still be good, on this part of each step. Larger carries more, smaller is kinder to
+  // the longest requests; docs/evaluation.md shows how much. >= 1, and 0 ... 1. A request without
+  // such a deadline is overdue after the patience of its class.
+  double overdue_after = 600;
   double overdue_share = 0.3;
   bool refuse_hopeless = false;  // refuse what cannot meet its deadline instead of serving it late
+  bool pause_late = true;        // late sequences stand still while others need all of a step
+  bool share_prefixes = true;    // where Config::prefix_block names them
+  bool swap = true;              // preempted sequences to the host tier, where that is faster
+  bool learn_costs = true;       // correct the model's step costs by the times that are reported
 
   // The well-known combinations, by name.
   static constexpr Policy no_evict() {

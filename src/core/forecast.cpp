@@ -48,8 +48,14 @@ void OutputForecast::rebuild() noexcept {
   double alive = 1;
   for (std::size_t i = 0; i < kBins; ++i) {
     survival_[i] = alive;
-    // One imagined survivor in each bin: what was never seen is unlikely, not impossible.
-    alive *= 1 - ended_[i] / (at_risk_[i] + 1);
+    if (at_risk_[i] > 0) {
+      // One imagined survivor in each bin: what was never seen is unlikely, not impossible.
+      alive *= 1 - ended_[i] / (at_risk_[i] + 1);
+    } else {
+      // Nobody came so far. Twice as long is half as likely: a tail as heavy as any with a mean
+      // below a bound.
+      alive *= std::max(1.0, kStarts[i]) / kStarts[i + 1];
+    }
   }
   survival_[kBins] = alive;
 }

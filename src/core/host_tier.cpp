@@ -48,7 +48,8 @@ double HostTier::seconds_in(Time now, std::int64_t blocks) const noexcept {
 }
 
 double HostTier::seconds_through(Time now, std::int64_t blocks) const noexcept {
-  const double copying = to_seconds(out_.page_time) * static_cast<double>(blocks) * cache_.pages_per_block();
+  const double copying =
+      to_seconds(out_.page_time) * static_cast<double>(blocks) * cache_.pages_per_block();
   return std::max(0.0, to_seconds(out_.free - now)) + copying + seconds_in(blocks);
 }
 

@@ -8,11 +8,10 @@ namespace mais::core {
 
 namespace {
 
-constexpr std::int64_t kForever = std::numeric_limits<std::int64_t>::max();
 constexpr std::int64_t kServeEvery = 64;  // tokens between two charges to the fair shares
 // Late requests may lose this part of what is computed to those that can be good, saved up to so
 // many tokens.
-constexpr double kEvictionPart = 0.02;
+constexpr double kEvictionPart = 0.005;
 constexpr double kEvictionCredit = 8192;
 
 }  // namespace
@@ -32,11 +31,14 @@ IterationBatcher::IterationBatcher(const Config& config, InstanceId id, StateMem
   max_context_ = model.max_context;
   max_bypass_ = config.queue.max_bypass;
   for (const ServiceClass c : kAllServiceClasses) {
-    patience_[static_cast<std::size_t>(c)] = config.queue.classes[static_cast<std::size_t>(c)].patience;
+    patience_[static_cast<std::size_t>(c)] =
+        config.queue.classes[static_cast<std::size_t>(c)].patience;
   }
   bound_ = instance.state;
   smallest_step_ = std::max(memory_.page_bytes(), instance.state / 32);
   declare_tenants(queue_, config.tenants);
+  for (const Tenant& tenant : config.tenants) weights_.push_back(tenant.weight);
+  usage_.resize(weights_.size());
   if (cost_.token_s > 0) queue_.set_service_rate(TokensPerSecond{1 / cost_.token_s});
 }
 
@@ -122,6 +124,7 @@ void IterationBatcher::run(Context& context, Sequence& sequence) {
   place.admitted = next_admission_++;
   place.slot = SequenceTable::slot_of(sequence.id);
   place.late = sequence.late;
+  place.overdue = sequence.overdue;
   place.arriving = sequence.ready > context.now;
   running_.push_back(place);
 }
@@ -133,6 +136,7 @@ void IterationBatcher::stop(std::uint32_t place, SequenceTable& sequences) {
   sequence.generated = leaving.target - sequence.prompt;
   sequence.computed = leaving.context;
   sequence.late = leaving.late;
+  sequence.overdue = leaving.overdue;
   sequence.running = kNoIndex;
   running_[place] = running_.back();
   running_.pop_back();
@@ -259,7 +263,7 @@ void IterationBatcher::report(Context& context, const StepReport& report) {
     }
   }
 
-  if (report.took) {
+  if (report.took && policy_.learn_costs) {
     fit_.observe(flight_work, to_seconds(*report.took));
     cost_ = fit_.model();
   }
@@ -270,6 +274,11 @@ void IterationBatcher::report(Context& context, const StepReport& report) {
     Running& place = running_[chunk.place];
     Sequence& sequence = context.sequences.at(chunk.slot);
     sequence.in_step = false;
+    if (weights_.size() > 1) {
+      const auto q = static_cast<double>(chunk.tokens);
+      const auto c = static_cast<double>(place.context);
+      usage_.add(sequence.tenant, now, cost_.token_s * q + cost_.context_s * (c + q));
+    }
     place.context += chunk.tokens;
     totals_.recomputed_tokens += static_cast<std::uint64_t>(std::clamp<std::int64_t>(
         sequence.reached - (place.context - chunk.tokens), 0, chunk.tokens));
@@ -315,7 +324,7 @@ void IterationBatcher::report(Context& context, const StepReport& report) {
       free_memory(context, sequence);
       context.sequences.remove(sequence);
     } else {
-      narrow();
+      gives_way(sequence) ? late_ended() : narrow();
       finish(context, sequence);
     }
   }

@@ -6,6 +6,11 @@
 // that run and of those that wait, in order. A sequence that is admitted gets the pages of its
 // whole prompt (and of what it had generated) at once, so that it can always reach its next token.
 //
+// A *late* request can no longer be good. It gives way to all that can: it computes with what time
+// and memory they leave, and its decodes stand still while they need all of a step. An *overdue*
+// one has waited so long (Policy::overdue_after) that it goes before everybody, on its part of the
+// step, and does not give way any more.
+//
 // Progress: a victim must have emitted a token since it was preempted last, so a sequence that
 // needs a page can always find one, at worst by giving way itself; each admission leads to a token.
 #pragma once
@@ -14,9 +19,11 @@
 #include <optional>
 #include <vector>
 
+#include "core/fading_peak.hpp"
 #include "core/projection.hpp"
 #include "core/sequence.hpp"
 #include "core/state_memory.hpp"
+#include "core/tenant_usage.hpp"
 #include "mais/core/cost_fit.hpp"
 #include "mais/core/forecast.hpp"
 #include "mais/core/tied_heap.hpp"
@@ -114,6 +121,8 @@ class IterationBatcher {
     bool waiting = false;
     bool late = false;
     bool put_off = false;
+    bool over_share = false;  // its tenant got more than its share, and others want theirs
+    TenantId tenant{};
     ServiceClass service_class = ServiceClass::streaming;
     double tokens = 0;   // to be computed in all
     double cached = 0;   // computed already
@@ -125,6 +134,7 @@ class IterationBatcher {
 
   // --- plan: memory (iteration_memory.cpp) ---
   enum class Force : bool { no, yes };
+  enum class Copy : bool { no, yes };
   void settle(Context& context);
   void settle_tenants(Context& context);
   void grow_decodes(Context& context, Force force);
@@ -136,25 +146,33 @@ class IterationBatcher {
                                       Force force) const;
   void shed(Context& context, std::uint32_t place, std::uint32_t pages);
   void withdraw(Context& context, std::uint32_t place);
-  enum class Copy : bool { no, yes };
   std::int64_t preempt(Context& context, std::uint32_t place, Copy copy = Copy::no);
   void widen();
   void narrow();
+  void late_lost();
+  void late_ended();
   void project(const Context& context);
   double held_tokens(const Sequence& sequence) const;
   double shared_tokens(const Sequence& sequence) const;
-  bool arrived(const Context& context, const Sequence& sequence);
   bool projection_allows(Context& context, const Sequence& sequence);
   bool admit(Context& context, Sequence& sequence);
   bool reclaim(Context& context, Sequence& sequence, std::uint32_t pages);
   bool restore(Context& context, Sequence& sequence);
   bool refuse_if_never(Context& context, Sequence& sequence);
   std::uint32_t pages_to_start(const Sequence& sequence) const;
+  std::int64_t total_pages(const Ledger& ledger) const;
+  bool leave_one(Context& context);
+  bool try_again_or_end(Context& context);
+
+  // --- plan: who goes first (step_order.cpp) ---
+  std::int64_t due_of(const Sequence& sequence) const;
+  double own_seconds(const Sequence& sequence) const;
+  std::int64_t rank_of(const Sequence& sequence) const;
+  bool before(const Candidate& a, const Candidate& b) const;
+  void gather(const Context& context);
+  std::size_t triage(const Context& context, double step);
 
   // --- plan: the step (step_forming.cpp) ---
-  void place_decodes(Context& context, Step& step);
-  void place_prompts(Context& context, Step& step);
-  void place_in_order(Context& context, Step& step);
   struct Limits {
     double seconds = 0;            // that the step may take
     double pace = 0;               // the tightest TPOT, or what stands for it
@@ -163,43 +181,51 @@ class IterationBatcher {
   };
   enum class Served : std::uint8_t { yes, not_yet, no_time, no_memory };
   void form(Context& context, Step& step);
+  void place_decodes(Context& context, Step& step);
   void place_late_decodes(Context& context, Step& step);
+  void place_prompts(Context& context, Step& step);
+  void place_in_order(Context& context, Step& step);
   void fill(Context& context, const Limits& limits, Step& step);
-  void place_overdue(Context& context, const Limits& limits, Step& step);
-  double without_overdue(double seconds) const;
-  std::int64_t overdue_at(const Sequence& sequence) const;
   Served serve(Context& context, const Candidate& c, double seconds, std::int64_t tokens,
                Step& step);
+  bool admit_for(Context& context, const Candidate& c);
+  bool arrived(const Context& context, const Sequence& sequence);
   bool follows(const Context& context, const Sequence& sequence) const;
   void adopt_blocks(Context& context, std::uint32_t index, double seconds, std::int64_t tokens);
   void force_something(Context& context, const Limits& limits, Step& step);
-  std::int64_t knee_tokens() const { return static_cast<std::int64_t>(cost_.knee()); }
-  std::int64_t easy_tokens(bool paced) const;
   void put(Context& context, std::uint32_t index, std::int64_t tokens, Step& step);
   void drop_withdrawn(Step& step);
-  void gather(const Context& context);
-  std::size_t triage(const Context& context, double step);
-  bool before(const Candidate& a, const Candidate& b) const;
   double longest_step(const Context& context, double& pace) const;
+  std::int64_t knee_tokens() const { return static_cast<std::int64_t>(cost_.knee()); }
+  std::int64_t easy_tokens(bool paced) const;
+  bool easy_is_enough(const Context& context, std::size_t in_time, double longest,
+                      bool paced) const;
   std::int64_t chunk_size(const Running& place, double seconds, std::int64_t tokens) const;
   Bytes workspace_with(double tokens, double context, std::int64_t sequences) const;
+
+  // --- plan: tenants (tenant_shares.cpp) ---
+  void mark_over_share(const Context& context);
+  bool over_share(TenantId tenant) const;
+  bool leaves_others_room(const Context& context, const Candidate& c) const;
+
+  // --- plan: late ones (late_requests.cpp) ---
+  static bool gives_way(const Sequence& sequence) { return sequence.late && !sequence.overdue; }
+  std::int64_t overdue_at(const Sequence& sequence) const;
+  double without_overdue(double seconds) const;
+  void place_overdue(Context& context, const Limits& limits, Step& step);
+  void fill_late(Context& context, const Limits& limits, std::size_t next, bool blocked,
+                 bool good_prompts, Step& step);
   void note_demand(const Context& context);
   bool late_has_room(const Context& context, const Sequence& sequence) const;
-  std::int64_t total_pages(const Ledger& ledger) const;
   bool evict_late(Context& context, const Sequence& needy);
   bool enough_leaves(const Context& context, const Sequence& sequence) const;
-  bool leave_one(Context& context);
-  bool try_again_or_end(Context& context);
-  std::int64_t due_of(const Sequence& sequence) const;
-  double own_seconds(const Sequence& sequence) const;
-  std::int64_t rank_of(const Sequence& sequence) const;
 
   // --- life cycle (iteration_batcher.cpp) ---
   void run(Context& context, Sequence& sequence);
   void stop(std::uint32_t place, SequenceTable& sequences);
   void finish(Context& context, Sequence& sequence);
   void free_memory(Context& context, Sequence& sequence);
-  void watch(const Sequence& sequence);   // for becoming hopeless
+  void watch(const Sequence& sequence);  // for becoming hopeless
   void forget(Sequence& sequence);       // the opposite, when it waits no more
   void refuse(Context& context, Sequence& sequence, Refusal refusal);
   void serve(Sequence& sequence, std::int64_t tokens, bool now);
@@ -221,6 +247,8 @@ class IterationBatcher {
   StateMemory memory_;
   AdmissionQueue queue_;
   OutputForecast forecast_;
+  std::vector<double> weights_;  // of tenants
+  TenantUsage usage_;
   double spread_ = 1;  // standard deviations kept free; closed loop on preemptions
 
   std::vector<Running> running_;
@@ -231,16 +259,18 @@ class IterationBatcher {
   std::uint32_t good_steps_ = 0;
   Bytes wanted_{};
   bool tenants_settle_ = false;
-  double demand_ = 0;  // pages that good requests were seen to want, fading
-  std::int64_t demand_at_ = 0;
+  FadingPeak demand_;            // pages that good requests were seen to want
+  FadingPeak poor_demand_;       // those of tenants that have less than their share
+  double rich_pages_ = 0;        // held by the other tenants
   std::int64_t late_pages_ = 0;  // held by late ones
+  double demand_margin_ = 1.1;   // closed loop on late ones that lost their memory
   double eviction_credit_ = 0;   // tokens that taking memory from late ones may still cost
 
   // Waiting requests, by time, then request.
-  TiedHeap hopeless_;  // by when they become so
-  TiedHeap ages_;      // by when they are overdue
-  RequestId passed_{};             // the overdue one that found no memory
-  std::uint32_t bypasses_ = 0;     // how often it was passed since
+  TiedHeap hopeless_;           // by when they become so
+  TiedHeap ages_;               // by when they are overdue
+  RequestId passed_{};          // the overdue one that found no memory
+  std::uint32_t bypasses_ = 0;  // how often it was passed since
 
   // Scratch, kept for its room.
   std::vector<Candidate> candidates_;
@@ -252,9 +282,16 @@ class IterationBatcher {
   std::vector<Candidate> put_off_;
   std::vector<Candidate> late_;
   std::vector<Candidate> overdue_;
+  struct Contender {
+    TenantId tenant{};
+    double seconds = 0;  // of the device, lately
+    double bytes = 0;    // of state, now
+    bool over_share = false;
+  };
+  std::vector<Contender> contenders_;
   Projection projection_;
   bool moved_ = false;        // a sequence left the running set since the plan began
-  bool pressed_ = false;
+  bool pressed_ = false;      // those to be in time need all of a step: late decodes stand still
   bool closed_ = false;       // nobody is admitted beside those that run
   bool projected_ = false;    // projection_ is that of the running set as it is
   StepWork work_;             // of the step being formed

@@ -11,6 +11,11 @@ namespace {
 constexpr double kTargetPreemptions = 0.01;  // for each request that ends; see preempt()
 constexpr double kSpreadMost = 4;
 constexpr double kSpreadStep = 0.002;
+// The same for late ones, and the memory that is kept clear of them.
+constexpr double kTargetLateLosses = 0.3;  // for each late one that ends
+constexpr double kDemandMarginStep = 0.005;
+constexpr double kDemandMarginLeast = 1.0;
+constexpr double kDemandMarginMost = 4;
 
 }  // namespace
 
@@ -173,15 +178,22 @@ void IterationBatcher::shed(Context& context, std::uint32_t index, std::uint32_t
   ++sequence.preemptions;
   ++sequence.without_progress;
   ++totals_.preemptions;
-  if (!place.late) widen();
+  place.late && !place.overdue ? late_lost() : widen();
   Action action = action_of(sequence, ActionKind::preempted, id_);
   action.bytes = before - Bytes(sequence.charged);
   context.out.list.push_back(action);
 }
 
 // Closed loop: a sequence that could have been good lost its memory, so the projection had left too
-// little free. Every end narrows the spread again (see finish()); at the target rate of preemptions
-// it stays where it is.
+// little free. Every end narrows the spread again (see report()); at the target rate of preemptions
+// it stays where it is. Likewise for late ones and the memory that is kept clear of them.
+void IterationBatcher::late_lost() {
+  demand_margin_ =
+      std::min(kDemandMarginMost, demand_margin_ + kDemandMarginStep / kTargetLateLosses);
+}
+void IterationBatcher::late_ended() {
+  demand_margin_ = std::max(kDemandMarginLeast, demand_margin_ - kDemandMarginStep);
+}
 void IterationBatcher::widen() {
   spread_ = std::min(kSpreadMost, spread_ + kSpreadStep / kTargetPreemptions);
 }
@@ -203,7 +215,7 @@ std::int64_t IterationBatcher::preempt(Context& context, std::uint32_t index, Co
     ++sequence.preemptions;
     ++sequence.without_progress;
     ++totals_.preemptions;
-    if (!sequence.late) widen();
+    gives_way(sequence) ? late_lost() : widen();
   }
   Action action = action_of(sequence, ActionKind::preempted, id_);
   action.bytes = bytes;
@@ -396,6 +408,49 @@ bool IterationBatcher::refuse_if_never(Context& context, Sequence& sequence) {
   forget(sequence);
   refuse(context, sequence, refusal);
   return true;
+}
+
+// --- Standstill ---------------------------------------------------------------------------------
+
+// Several that lost pages can hold what each other needs: all but one queue again, one by one.
+bool IterationBatcher::leave_one(Context& context) {
+  if (running_.size() < 2) return false;
+  const auto place = victim(context, kNoIndex, false, Force::yes);
+  if (!place) return false;
+  preempt(context, *place);
+  return true;
+}
+
+// Alone, with every page it could have, and still without room for its next token: it ends here.
+// Where it is failures that lowered the limit, it is tried once more; true then.
+bool IterationBatcher::try_again_or_end(Context& context) {
+  if (running_.size() != 1) return false;
+  Sequence& sequence = context.sequences.at(running_[0].slot);
+  const auto held = static_cast<std::uint32_t>(sequence.pages.size());
+  const std::uint32_t own = memory_.own_pages(sequence);
+  const std::uint32_t whole = std::max(held + 1, pages_to_start(sequence));
+  const std::int64_t asked = memory_.bytes_at(own + (whole - held));
+  const auto tenant_limit = context.ledger.limit(memory_.tenant_account(sequence.tenant));
+  const Bytes bound = memory_.most_of(bound_, sequence.tenant);
+  const Bytes limit = std::min(bound, tenant_limit.value_or(bound));
+  if (Bytes(asked) <= limit) {
+    const Bytes more =
+        Bytes(asked) - memory_.most_of(memory_.limit(context.ledger), sequence.tenant);
+    if (more <= Bytes(0)) return false;
+    memory_.set_limit(context.ledger, memory_.limit(context.ledger) + more);
+    return true;
+  }
+  stop(0, context.sequences);
+  serve(sequence, 0, true);
+  free_memory(context, sequence);
+  refuse(context, sequence,
+         {.reason = RefusalReason::can_never_fit, .asked = asked, .available = limit.count()});
+  return false;
+}
+
+std::int64_t IterationBatcher::total_pages(const Ledger& ledger) const {
+  const Bytes page = memory_.page_bytes();
+  return page > Bytes(0) ? memory_.limit(ledger) / page : kForever;
 }
 
 }  // namespace mais::core

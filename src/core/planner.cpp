@@ -189,7 +189,7 @@ void fill(Sequence& sequence, const Config& config, const Request& request, Time
       sequence.max_new = std::min(sequence.max_new, most->count() - sequence.prompt);
     }
     sequence.model = *request.model;
-    if (config.prefix_block > Tokens(0)) {
+    if (config.prefix_block > Tokens(0) && config.policy.share_prefixes) {
       sequence.prefix.assign(request.prefix.begin(), request.prefix.end());
     }
     sequence.shared_blocks = static_cast<std::uint32_t>(sequence.prefix.size());

@@ -7,9 +7,7 @@
 
 namespace mais::core {
 
-namespace {
-constexpr std::int64_t kForever = std::numeric_limits<std::int64_t>::max();
-}
+namespace {}
 
 RequestBatcher::RequestBatcher(const Config& config, InstanceId id, StateMemory memory)
     : id_(id), memory_(std::move(memory)), queue_(config.queue) {

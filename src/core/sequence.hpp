@@ -15,6 +15,12 @@ namespace mais::core {
 
 inline constexpr std::uint32_t kNoIndex = std::numeric_limits<std::uint32_t>::max();
 inline constexpr Time kNever = Time::max();
+inline constexpr std::int64_t kForever = std::numeric_limits<std::int64_t>::max();
+inline constexpr std::int64_t kNoDue = kForever;  // nanoseconds: nothing is promised
+
+inline double seconds_until(std::int64_t due, std::int64_t now) {
+  return due == kNoDue ? 1e12 : static_cast<double>(due - now) * 1e-9;
+}
 
 struct Sequence {
   RequestId id{};
@@ -46,13 +52,14 @@ struct Sequence {
   std::vector<BlockHash> prefix;
   std::uint32_t shared_blocks = 0;   // of the prefix; those after them are named by nobody else
   std::uint32_t swapped = kNoIndex;  // node of the host tier that is kept for it
-  Time ready{};              // when the last of its pages has its content, predicted
-  std::int64_t charged = 0;  // bytes of state charged to its tenant
+  Time ready{};                      // when the last of its pages has its content, predicted
+  std::int64_t charged = 0;          // bytes of state charged to its tenant
 
   std::uint32_t preemptions = 0;
   std::uint32_t without_progress = 0;  // preemptions since it last emitted a token
   std::uint32_t failures = 0;          // steps that ran out of memory with it alone
   bool late = false;                   // can no longer be good
+  bool overdue = false;                // waited too long: gives way to nobody any more
   bool in_step = false;
   bool stops = false;      // its host said that it ended by itself
   std::uint32_t told = 0;  // pages that the host knows of

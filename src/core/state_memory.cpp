@@ -7,7 +7,7 @@ namespace mais::core {
 namespace {
 constexpr std::int64_t kMostPages = 1 << 24;  // in a block table
 constexpr std::int64_t kSwapPages = 16;       // in a block that is swapped out
-}
+}  // namespace
 
 Result<StateMemory> StateMemory::open(Ledger& ledger, const Config& config, InstanceId id) {
   const Instance& instance = config.instances[id.value()];
@@ -28,11 +28,11 @@ Result<StateMemory> StateMemory::open(Ledger& ledger, const Config& config, Inst
   const std::int64_t pages =
       memory.page_bytes_ > 0 ? instance.state.count() / memory.page_bytes_ : 0;
   memory.pool_ = PagePool(static_cast<std::uint32_t>(std::min<std::int64_t>(pages, 1 << 28)));
-  if (model.prefix_shareable() && memory.page_bytes_ > 0 &&
-      (config.prefix_block > Tokens(0) || instance.host_tier)) {
+  const bool shares = config.prefix_block > Tokens(0) && config.policy.share_prefixes;
+  memory.swaps_ = config.policy.swap && instance.host_tier.has_value();
+  if (model.prefix_shareable() && memory.page_bytes_ > 0 && (shares || memory.swaps_)) {
     // Without shared prefixes blocks only name what of a sequence is swapped out.
-    memory.block_tokens_ = config.prefix_block > Tokens(0) ? config.prefix_block.count()
-                                                           : kSwapPages * memory.page_tokens_;
+    memory.block_tokens_ = shares ? config.prefix_block.count() : kSwapPages * memory.page_tokens_;
     memory.cache_ =
         PrefixCache(static_cast<std::uint32_t>(memory.block_tokens_ / memory.page_tokens_));
     auto tier = HostTier::open(ledger, config, id, memory.cache_.pages_per_block());

@@ -199,6 +199,7 @@ class StateMemory {
   PagePool pool_;
   PrefixCache cache_;
   HostTier tier_;
+  bool swaps_ = false;
   std::vector<Fresh> fresh_;
   std::vector<ReservationId> held_by_node_;
   std::vector<std::uint32_t> freed_;  // kept for its room

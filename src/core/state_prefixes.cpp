@@ -191,12 +191,13 @@ std::optional<double> StateMemory::seconds_in(std::int64_t tokens) const noexcep
 std::int64_t StateMemory::swap_out(Context& context, Sequence& sequence, const CostModel& cost,
                                    bool may_copy) {
   const std::int64_t shared = static_cast<std::int64_t>(sequence.nodes.size()) * block_tokens_;
-  if (!tier_.exists()) return shared;
+  if (!tier_.exists() || !swaps_) return shared;
   const auto blocks = static_cast<std::size_t>(sequence.computed / block_tokens_);
   const auto more = static_cast<double>(blocks) - static_cast<double>(sequence.nodes.size());
-  const double again = cost.marginal(more * static_cast<double>(block_tokens_),
-                                     static_cast<double>(shared));
-  if (may_copy && more > 0 && tier_.seconds_through(context.now, static_cast<std::int64_t>(more)) < again) {
+  const double again =
+      cost.marginal(more * static_cast<double>(block_tokens_), static_cast<double>(shared));
+  if (may_copy && more > 0 &&
+      tier_.seconds_through(context.now, static_cast<std::int64_t>(more)) < again) {
     while (sequence.prefix.size() < blocks) {
       sequence.prefix.push_back(own_block(sequence.id, sequence.prefix.size()));
     }

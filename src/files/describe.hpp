@@ -105,7 +105,13 @@ void describe(A& archive, Policy& policy) {
   archive.field("step", policy.step);
   archive.field("token_budget", policy.token_budget);
   archive.field("batch_wait", policy.batch_wait);
+  archive.field("overdue_after", policy.overdue_after);
+  archive.field("overdue_share", policy.overdue_share);
   archive.field("refuse_hopeless", policy.refuse_hopeless);
+  archive.field("pause_late", policy.pause_late);
+  archive.field("share_prefixes", policy.share_prefixes);
+  archive.field("swap", policy.swap);
+  archive.field("learn_costs", policy.learn_costs);
 }
 
 template <Archive A>

@@ -33,7 +33,8 @@ class Run {
         subject_(subject),
         options_(options),
         recount_(trace, scenario, options.max_new),
-        judged_bad_(trace.requests.size(), false) {
+        judged_bad_(trace.requests.size(), false),
+        good_(trace.requests.size(), false) {
     for (const Instance& instance : scenario.config.instances) {
       Worker& worker = workers_.emplace_back();
       worker.device = device_of(scenario.config, instance);
@@ -142,6 +143,7 @@ class Run {
       const std::size_t index = next_arrival_++;
       const TraceRequest& traced = trace_.requests[index];
       request_.model = scenario_.config.instances.front().model;
+      request_.tenant = traced.tenant;
       request_.prompt = traced.prompt;
       request_.max_new = options_.max_new;
       request_.tag = index;
@@ -248,7 +250,9 @@ class Run {
       if (scenario_.tpot && streamed > *scenario_.tpot * (sequence.output - 1)) bad(index);
     }
     ++completed_;
-    if (!judged_bad_[index]) ++result_.good;
+    if (judged_bad_[index]) return;
+    ++result_.good;
+    good_[index] = true;
   }
   // Requests whose first token is overdue are bad, even if they wait for ever.
   void judge_overdue() {
@@ -287,6 +291,7 @@ class Run {
     result_.requests_per_second = options_.offline ? 0 : options_.rate * mean_rate(trace_);
     if (!result_.stopped_early) result_.unfinished = recount_.size() - recount_.ended();
     const auto all = static_cast<double>(recount_.size());
+    result_.good_requests = std::move(good_);
     result_.attainment = recount_.size() > 0 ? static_cast<double>(result_.good) / all : 0;
     if (result_.stopped_early) {
       result_.attainment = (all - static_cast<double>(bad_)) / all;  // it cannot be more
@@ -337,6 +342,7 @@ class Run {
   double held_seconds_ = 0;  // bytes x seconds
   double busy_seconds_ = 0;
   std::vector<bool> judged_bad_;
+  std::vector<bool> good_;
   std::size_t bad_ = 0;
   std::size_t completed_ = 0;
   std::uint64_t steps_without_token_ = 0;

@@ -40,7 +40,7 @@ class OutputForecast {
   static double bin_start(int bin) noexcept;
 
  private:
-  static constexpr std::uint64_t kEnough = 16;
+  static constexpr std::uint64_t kEnough = 4;
   static constexpr std::uint64_t kMemory = 4096;  // observations that the estimate rests on
   void rebuild() noexcept;
 

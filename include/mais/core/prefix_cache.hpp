@@ -7,9 +7,9 @@
 // are never asked for again, and those that were once are asked for more (segmented LRU; Karedla,
 // Love and Wherry, IEEE Computer 27(3), 1994). Ranking by recompute cost x uses / pages instead
 // (GreedyDual-Size with frequency; Cherkasova, HP Labs report 98-69) carried less on multi-turn
-// conversations: old turns count for little, and a prompt's cost grows along it. A parent never goes
-// before its children, so of a prefix the first so many blocks are here and the others are not. A
-// busy node (its pages are being copied) stays whoever uses it.
+// conversations: old turns count for little, and a prompt's cost grows along it. A parent never
+// goes before its children, so of a prefix the first so many blocks are here and the others are
+// not. A busy node (its pages are being copied) stays whoever uses it.
 //
 // A plain value; one user at a time; deterministic. Allocates only while it grows.
 #pragma once
@@ -72,8 +72,8 @@ class PrefixCache {
   // A copy of its pages begins or ends. O(log n).
   void set_busy(Node node, bool busy);
 
-  // Takes out the block that goes first and appends its pages to `freed`. kNoNode if all are in use.
-  // O(log n).
+  // Takes out the block that goes first and appends its pages to `freed`. kNoNode if all are in
+  // use. O(log n).
   Node evict(std::vector<std::uint32_t>& freed);
 
   template <class Visit>

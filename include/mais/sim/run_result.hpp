@@ -56,6 +56,7 @@ struct RunResult {
   Bytes pool;  // of all instances
   Bytes host_pool;
   std::vector<LoadSample> course;       // by time
+  std::vector<bool> good_requests;      // by position in the trace
   std::vector<double> ttft_over_bound;  // of finished requests, sorted
   std::vector<double> ttft_seconds;     // likewise
   std::vector<double> tpot_seconds;     // of those with two tokens or more, sorted

@@ -23,6 +23,7 @@ struct TraceRequest {
   Duration arrival{};  // since the start of the trace; never falls from one request to the next
   Tokens prompt{};     // >= 1
   Tokens output{};     // >= 1: a prompt that is complete gives a token in any case
+  TenantId tenant{};   // as Config::tenants lists them; traces from files have one
   std::uint32_t first_prefix = 0;  // its block hashes: Trace::hashes[first_prefix ... + count)
   std::uint32_t prefix_count = 0;
 };
