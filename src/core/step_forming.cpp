@@ -297,8 +297,12 @@ void IterationBatcher::fill(Context& context, const Limits& limits, Step& step) 
 bool IterationBatcher::admit_for(Context& context, const Candidate& c) {
   Sequence& sequence = context.sequences.at(c.slot);
   bool admitted = admit(context, sequence);
-  while (!admitted && !c.late && !enough_leaves(context, sequence) &&
-         evict_late(context, sequence)) {
+  while (!admitted && !c.late) {
+    if (enough_leaves(context, sequence)) {  // it waits for copies that are under way
+      wake_ = std::min(wake_.value_or(kNever), memory_.tier().next_landing().value_or(kNever));
+      break;
+    }
+    if (!evict_late(context, sequence)) break;
     admitted = admit(context, sequence);
   }
   return admitted;

@@ -114,5 +114,100 @@ TEST_F(HostTierTest, ATierStaysWithinItsBytesWhateverPassesThroughIt) {
   EXPECT_LE(planner_.load(InstanceId(0)).host_used, 256_B);
 }
 
+// A request that is late runs; one that can be in time needs its memory. Returns how many tokens
+// were computed for the late one until both had ended.
+class SwapTest : public HostTierTest {
+ protected:
+  std::int64_t computed_for_the_late_one(bool swap, std::vector<BlockHash> prefix = {}) {
+    config_.policy.swap = swap;
+    planner_ = planner_of(config_);
+    const RequestId late = submit({.model = ModelId(0),
+                                   .prompt = 17_tok,
+                                   .max_new = 6_tok,
+                                   .deadlines = {.ttft = 18ms},
+                                   .prefix = std::move(prefix)});
+    now_ += 10ms;  // too late for it
+    std::int64_t computed = 0;
+    for (int i = 0; i < 3; ++i) computed += step_of(late);
+    submit({.model = ModelId(0), .prompt = 28_tok, .max_new = 2_tok, .deadlines = {.ttft = 1s}});
+    for (int turn = 0; turn < 200 && !host_.live().empty(); ++turn) computed += step_of(late);
+    EXPECT_TRUE(host_.live().empty());
+    EXPECT_EQ(host_.breaches(), std::vector<std::string>{});
+    return computed;
+  }
+
+ private:
+  RequestId submit(const Request& request) {
+    out_.clear();
+    const RequestId id = planner_.submit(now_, request, out_);
+    host_.submitted(id, request, out_);
+    return id;
+  }
+  std::int64_t step_of(RequestId id) {
+    out_.clear();
+    const bool has_step = planner_.next_step(now_, InstanceId(0), out_, step_);
+    host_.heard(out_);
+    for (const Action& action : out_.list) preempted_ += action.kind == ActionKind::preempted;
+    if (!has_step) {
+      EXPECT_TRUE(out_.wake_at.has_value()) << "it would wait for ever";
+      now_ = out_.wake_at.value_or(now_ + 1ms);
+      return 0;
+    }
+    host_.begin(step_);
+    std::int64_t computed = 0;
+    for (const StepEntry& entry : step_.entries) {
+      if (entry.request == id) computed += entry.tokens.count();
+    }
+    for (const StateMove& move : step_.moves) {
+      ++(move.kind == StateMove::Kind::out ? moved_out_ : moved_in_);
+    }
+    now_ += step_.predicted;
+    out_.clear();
+    planner_.report(now_, host_.done(InstanceId(0)), out_);
+    host_.heard(out_);
+    EXPECT_EQ(audit(planner_.view(), planner_.config()), std::vector<std::string>{});
+    return computed;
+  }
+
+ protected:
+  int preempted_ = 0;
+};
+
+TEST_F(SwapTest, APreemptedSequenceComesBackByCopyingInsteadOfComputing) {
+  EXPECT_LT(computed_for_the_late_one(true), 17 + 6 + 8);
+  EXPECT_EQ(preempted_, 1);
+  EXPECT_GE(moved_out_, 4);
+  EXPECT_GE(moved_in_, 4);
+}
+
+TEST_F(SwapTest, WithoutSwappingAllIsComputedAgain) {
+  EXPECT_GE(computed_for_the_late_one(false), 2 * 17);
+  EXPECT_EQ(preempted_, 1);
+  EXPECT_EQ(moved_in_, 0);
+}
+
+TEST_F(SwapTest, ALinkThatIsSlowerThanComputingIsNotUsed) {
+  for (Link& link : config_.machine.links) link.bandwidth = {1e3};  // 16 ms a page, 4 ms to compute
+  EXPECT_GE(computed_for_the_late_one(true), 2 * 17);
+  EXPECT_EQ(moved_in_, 0);
+}
+
+TEST_F(SwapTest, WithoutSharedPrefixesSwappingWorksAlike) {
+  config_.prefix_block = 0_tok;
+  config_.instances[0].block = TokensPerBlock(1);  // a swapped block is 16 pages
+  EXPECT_LT(computed_for_the_late_one(true), 17 + 6 + 8);
+  EXPECT_GE(moved_in_, 16);
+}
+
+TEST_F(SwapTest, WhatNobodyElseCanUseLeavesNothingBehind) {
+  computed_for_the_late_one(true);
+  // The blocks of the late one are named by nobody: they are the first to go.
+  EXPECT_EQ(planner_.load(InstanceId(0)).state_used, 0_B);
+  const Bytes before = planner_.load(InstanceId(0)).host_used;
+  for (std::uint64_t i = 0; i < 8; ++i) serve(100 * (i + 1), 4);
+  EXPECT_LE(planner_.load(InstanceId(0)).host_used, 256_B);
+  EXPECT_LE(before, 256_B);
+}
+
 }  // namespace
 }  // namespace mais::core
