@@ -188,6 +188,10 @@ TEST(OperatorGraph, BuildNamesWhatIsWrong) {
                 b.op({"v", {}, {}, {}, {{-(1_B)}}});
               }),
               HasSubstr("workspace of -1 bytes"));
+  EXPECT_THAT(message([](auto& b) {
+                b.op({"v", {}, {}, {}, {{Bytes(std::int64_t{1} << 61)}, {Bytes::max()}}});
+              }),
+              HasSubstr("operator 0 (v): sizes and workspaces up to here exceed 2^62 bytes"));
 }
 
 }  // namespace
