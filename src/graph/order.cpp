@@ -12,8 +12,8 @@ namespace mais::graph {
 
 namespace {
 
-constexpr std::size_t kExactSteps = 4000;
-constexpr std::size_t kManySteps = 50'000;  // beyond it only the cheapest fast orders
+constexpr std::size_t kClosureSteps = 20'000;  // beyond it the closure takes too much memory
+constexpr std::size_t kManySteps = 50'000;     // beyond it only the cheapest fast orders
 
 class Ordering {
  public:
@@ -21,12 +21,12 @@ class Ordering {
       : model_(model_of(graph)), options_(options) {}
 
   OrderPlan run() {
-    bool exact = model_.steps.size() <= kExactSteps;
+    const std::size_t n = model_.steps.size();
     keep(given_order(model_));
-    bound_ = step_bound(model_, best_order_, exact);
+    bound_ = step_bound(model_, best_order_, n <= kClosureSteps);
     try_portfolio();
-    if (!exact) raise_bound_at_peak();
-    if (exact && !done()) exact = search();
+    if (n > kClosureSteps) raise_bound_at_peak();
+    if (n <= kManySteps && !done()) search();
     if (!done()) reorder_windows();
     OrderPlan plan;
     plan.order.reserve(best_order_.size());
@@ -87,12 +87,17 @@ class Ordering {
   }
 
   // Forwards and on the reversed graph by turns, since one of them is often much the easier.
-  bool search() {
+  void search() {
+    // A state of a larger graph takes more time and memory.
+    const std::int64_t thousands =
+        std::max<std::int64_t>(1, static_cast<std::int64_t>(model_.steps.size()) / 1000);
+    const std::int64_t most = options_.max_states / (thousands * thousands);
+    if (most == 0) return;
     const OrderModel back = reversed(model_);
     DownsetSearch ahead(model_, bound_, best_);
     DownsetSearch behind(back, bound_, best_);
     std::int64_t budget = 2000;
-    while (!stopped_ && states_ < options_.max_states) {
+    while (!stopped_ && states_ < most) {
       for (DownsetSearch* each : {&ahead, &behind}) {
         const std::int64_t before = each->states();
         const bool settled = each->run(budget, [this, each] {
@@ -108,12 +113,11 @@ class Ordering {
         }
         if (settled) {
           bound_ = best_;
-          return true;
+          return;
         }
       }
       budget *= 2;
     }
-    return false;
   }
 
   // Solves a window of steps around the peak exactly, as long as that lowers it.
