@@ -213,14 +213,14 @@ class Planner {
       decide(exact, target_, options_.max_nodes);
       return;
     }
-    // From the bound upwards, with a budget that doubles: every success lowers the top of the open
-    // range, every proof raises its bottom.
-    std::int64_t budget = 200 * static_cast<std::int64_t>(cut_.spans.size());
+    // Capacities between the bound and the best plan, with a budget that doubles: every success
+    // lowers the top of the open range, every proof raises its bottom.
+    std::int64_t budget = 10 * static_cast<std::int64_t>(cut_.spans.size());
     while (!done() && exact.nodes() < options_.max_nodes) {
-      for (const std::int64_t part : {0, 1, 2, 4, 6}) {
+      for (const std::int64_t part : {7, 6, 4, 2, 1, 0}) {
         if (done() || exact.nodes() >= options_.max_nodes) return;
         const std::int64_t open = best_.height - 1 - bound_;
-        if (part > 0 && open == 0) continue;
+        if (part > 0 && open * part / 8 == 0) continue;
         decide(exact, bound_ + open * part / 8, budget);
       }
       budget *= 2;

@@ -318,9 +318,13 @@ std::int64_t SkylineSearch::next_support(std::int32_t buffer, std::int32_t secti
   return most;
 }
 
-bool SkylineSearch::solve(std::int32_t first, std::int32_t last, const Key& outside) {
+bool SkylineSearch::spent() {
   if (--nodes_left_ < 0 || (++total_nodes_ % 2048 == 0 && (*stop_)())) aborted_ = true;
-  if (aborted_) return false;
+  return aborted_;
+}
+
+bool SkylineSearch::solve(std::int32_t first, std::int32_t last, const Key& outside) {
+  if (spent()) return false;
   const Key entry = sum_;
   Key state = sum_;
   state -= outside;
@@ -374,7 +378,7 @@ bool SkylineSearch::solve(std::int32_t first, std::int32_t last, const Key& outs
         next = std::min(next, std::max(bound_[at(i)], next_support(i, section, floor, next)));
       }
     }
-    if (next > capacity_ || !close_up_to(section, next)) return failed();
+    if (spent() || next > capacity_ || !close_up_to(section, next)) return failed();
   }
 }
 

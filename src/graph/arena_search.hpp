@@ -64,6 +64,7 @@ class SkylineSearch {
   };
 
   void reset();
+  bool spent();  // counts a node: a placement or a section closed; true when they are used up
   bool solve(std::int32_t first, std::int32_t last, const Key& outside);
   bool solve_parts(std::int32_t first, std::int32_t last, const Key& outside);
   bool place(std::int32_t buffer, std::int64_t offset, bool& covered);

@@ -4,6 +4,7 @@
 #include <limits>
 #include <string>
 
+#include "graph/order_beam.hpp"
 #include "graph/order_model.hpp"
 #include "graph/order_portfolio.hpp"
 #include "graph/order_search.hpp"
@@ -28,6 +29,7 @@ class Ordering {
     if (n > kClosureSteps) raise_bound_at_peak();
     if (n <= kManySteps && !done()) search();
     if (!done()) reorder_windows();
+    if (n <= kManySteps && !done()) follow_beams();
     OrderPlan plan;
     plan.order.reserve(best_order_.size());
     for (const std::int32_t v : best_order_) {
@@ -50,6 +52,7 @@ class Ordering {
   }
 
   void keep(StepOrder order) {
+    if (order.size() != model_.steps.size()) return;  // a search that found none
     const Peak peak = peak_of(model_, order);
     if (peak.level < best_) {
       best_ = peak.level;
@@ -117,6 +120,23 @@ class Ordering {
         }
       }
       budget *= 2;
+    }
+  }
+
+  // Beams that double in width, forwards and on the reversed graph, in a part of the states.
+  void follow_beams() {
+    const auto n = static_cast<std::int64_t>(model_.steps.size());
+    const OrderModel back = reversed(model_);
+    const std::int64_t thousands = std::max<std::int64_t>(1, n / 1000);
+    std::int64_t left = options_.max_states / (thousands * thousands);
+    for (std::int64_t width = 4; 2 * width * n <= left && !done(); width *= 2) {
+      left -= 2 * width * n;
+      states_ += 2 * width * n;
+      const auto stopped = [this] { return stop(); };
+      keep(beam_order(model_, static_cast<std::size_t>(width), best_, stopped));
+      StepOrder order = beam_order(back, static_cast<std::size_t>(width), best_, stopped);
+      std::reverse(order.begin(), order.end());
+      keep(std::move(order));
     }
   }
 

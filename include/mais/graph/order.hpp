@@ -41,8 +41,9 @@ struct OrderPlan {
 // Fast orders: as given, depth first, reverse post-order, and greedy by least growth and by least
 // peak, each forwards and on the reversed graph; near-linear each. Then an exact best-first search
 // over sets of done operators (downsets), keyed by the peak so far; up to 50,000 operators. If the
-// proof does not come, windows around the peak are solved exactly. Deterministic, unless
-// `control.stop` cuts in. It cannot fail: every OperatorGraph has an order.
+// proof does not come, windows around the peak are solved exactly, then beams of growing width
+// follow. Deterministic, unless `control.stop` cuts in. It cannot fail: every OperatorGraph has an
+// order.
 OrderPlan plan_order(const OperatorGraph& graph, const OrderOptions& options = {});
 
 }  // namespace mais::graph
