@@ -196,6 +196,10 @@ Result<OperatorGraph> GraphBuilder::build() const {
         return wrong(op_label(v) + ": sizes and workspaces up to here exceed 2^62 bytes");
       }
     }
+    if (op.in_place.size() > kMostInPlace) {
+      return wrong(op_label(v) + " has " + std::to_string(op.in_place.size()) +
+                   " in-place pairs; at most " + std::to_string(kMostInPlace) + " are supported");
+    }
     for (const InPlace& pair : op.in_place) {
       const auto among = [](const std::vector<TensorId>& list, TensorId t) {
         return std::find(list.begin(), list.end(), t) != list.end();

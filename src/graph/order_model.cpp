@@ -191,8 +191,8 @@ OrderRun::Effect OrderRun::effect(std::int32_t v) const {
     if (closes(touch)) effect.after[item.space] -= item.size;
   }
   for (const auto& [space, bytes] : step.workspace) effect.during[space] += bytes;
-  std::uint64_t taken = 0;  // pairs that apply
-  for (std::size_t r = 0; r < std::min<std::size_t>(step.reuses.size(), 64); ++r) {
+  std::uint64_t taken = 0;  // pairs that apply; there are at most kMostInPlace
+  for (std::size_t r = 0; r < step.reuses.size(); ++r) {
     const OrderModel::Reuse& reuse = step.reuses[r];
     bool dies = false;
     bool born = false;
@@ -241,7 +241,7 @@ OrderRun::Effect effect_after(const OrderModel& model, const std::vector<std::ui
   for (std::size_t s = 0; s < model.spaces; ++s) effect.after[s] = effect.during[s] - freed[s];
   for (const auto& [space, bytes] : step.workspace) effect.during[space] += bytes;
   std::uint64_t taken = 0;
-  for (std::size_t r = 0; r < std::min<std::size_t>(step.reuses.size(), 64); ++r) {
+  for (std::size_t r = 0; r < step.reuses.size(); ++r) {
     const OrderModel::Reuse& reuse = step.reuses[r];
     bool dies = false;
     bool born = false;

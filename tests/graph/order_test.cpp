@@ -181,6 +181,12 @@ TEST(OperatorGraph, BuildNamesWhatIsWrong) {
               }),
               HasSubstr("in place, tensor 1 (y) has 128 aligned bytes"));
   EXPECT_THAT(message([](auto& b) {
+                const TensorId x = b.tensor({"x", 1_B});
+                const TensorId y = b.tensor({"y", 1_B});
+                b.op({"v", {x}, {y}, {}, {}, std::vector<InPlace>(65, InPlace{x, y})});
+              }),
+              HasSubstr("operator 0 (v) has 65 in-place pairs; at most 64"));
+  EXPECT_THAT(message([](auto& b) {
                 b.op({"v", {}, {}, {OpId(4)}});
               }),
               HasSubstr("waits for an operator nobody declared"));

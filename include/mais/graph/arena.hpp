@@ -32,10 +32,10 @@ struct ArenaProblem {
 };
 
 struct ArenaOptions {
-  std::int64_t max_nodes = 3'000'000;       // of exact search; 200,000 to 500,000 a second
-  std::int64_t max_rounds = 100'000;        // of annealing, when the proof does not come; 0: none
-  std::int64_t max_placements = 1'000'000;  // of buffers, in all windows and rounds of annealing
-  std::uint64_t seed = 1;                   // of the improvement; the same seed gives the same plan
+  std::int64_t max_nodes = 3'000'000;     // of exact search; 200,000 to 500,000 a second
+  std::int64_t max_rounds = 100'000;      // of annealing, when the proof does not come; 0: none
+  std::int64_t max_placements = 400'000;  // of buffers, in all windows and rounds of annealing
+  std::uint64_t seed = 1;                 // of the improvement; the same seed gives the same plan
   SearchControl control{};
 };
 
