@@ -1,5 +1,6 @@
 #include "mais/files/operator_graph_json.hpp"
 
+#include <algorithm>
 #include <initializer_list>
 #include <map>
 
@@ -26,7 +27,8 @@ class Reader {
 
   void known(const json& object, const std::string& path, std::initializer_list<const char*> keys) {
     if (!object.is_object()) return wrong(path, "an object is needed");
-    for (const auto& [key, value] : object.items()) {
+    for (auto it = object.begin(); it != object.end(); ++it) {
+      const std::string& key = it.key();  // clang 14 captures no structured binding
       if (std::none_of(keys.begin(), keys.end(), [&](const char* k) { return key == k; })) {
         wrong(path, "unknown field '" + key.substr(0, 40) + "'");
       }
