@@ -230,6 +230,8 @@ Result<graph::OperatorGraph> parse_operator_graph_json(std::string_view text,
           text, [](int depth, json::parse_event_t, json&) { return depth <= kDeepest; });
     } catch (const json::parse_error& fault) {
       where = " near byte " + std::to_string(fault.byte);
+    } catch (const json::out_of_range&) {
+      where = "; a number in it is out of range";
     }
     return fail(ErrorCode::parse_error,
                 std::string(name) + ": this is not JSON, or is nested too deeply" + where);

@@ -73,6 +73,7 @@ TEST(OperatorGraphJson, FaultsNameThePath) {
     return graph ? std::string() : graph.error().message;
   };
   EXPECT_THAT(message("{"), HasSubstr("g.json: this is not JSON"));
+  EXPECT_THAT(message(R"({"tensors": [9E923]})"), HasSubstr("a number in it is out of range"));
   EXPECT_THAT(message("[]"), HasSubstr("an object is needed"));
   EXPECT_THAT(message(R"({"tensor": []})"), HasSubstr("unknown field 'tensor'"));
   EXPECT_THAT(message(R"({"tensors": [{"size": 1}]})"), HasSubstr("tensors[0]"));
