@@ -153,7 +153,17 @@ void pass_on(onnx::DataPropagationContext& context) {
 void shape(onnx::DataPropagationContext& context) {
   const onnx::TypeProto* type = context.getInputType(0);
   if (type == nullptr || !type->tensor_type().has_shape()) return;
-  context.addOutputData(0, onnx::TensorShapeProto(type->tensor_type().shape()));
+  const onnx::TensorShapeProto& whole = type->tensor_type().shape();
+  const std::int64_t rank = whole.dim_size();
+  const auto inside = [rank](std::int64_t at) {
+    return std::clamp<std::int64_t>(at < 0 ? at + rank : at, 0, rank);
+  };
+  onnx::TensorShapeProto part;
+  for (std::int64_t i = inside(attribute_or(context, "start", 0));
+       i < inside(attribute_or(context, "end", rank)); ++i) {
+    *part.add_dim() = whole.dim(static_cast<int>(i));
+  }
+  context.addOutputData(0, std::move(part));
 }
 
 void gather(onnx::DataPropagationContext& context) {
@@ -228,8 +238,7 @@ void fill(onnx::DataPropagationContext& context) {
   give(context, Values(static_cast<std::size_t>(length), static_cast<std::int64_t>(bits)));
 }
 
-// What exporters put between Shape and Reshape or Expand. The library evaluates some of it, in the
-// newest version of each operator.
+// What exporters put between Shape and Reshape or Expand, in every version of the operators.
 onnx::DataPropagationFunction evaluation_of(const std::string& op) {
   const auto elements = [](Function function, std::size_t arity) {
     return [=](onnx::DataPropagationContext& context) { each_element(context, function, arity); };
@@ -277,18 +286,12 @@ const onnx::OpSchema* ShapeSchemas::GetSchema(const std::string& op, int version
           infer(wide);
         });
   }
-  // Ours come first: the library's hand on what Cast makes of a fraction as if it were whole, and
-  // those of Add, Sub and Mul read past the end of the shorter list.
-  onnx::DataPropagationFunction evaluation = evaluation_of(op);
-  const bool sliced_shape = op == "Shape" && version >= 15;  // has a range
-  if (schema->has_data_propagation_function() && (!evaluation || sliced_shape)) {
-    evaluation = schema->GetDataPropagationFunction();
-  }
-  if (evaluation) {
-    changed->PartialDataPropagationFunction([evaluation](onnx::DataPropagationContext& context) {
-      if (short_enough(context)) evaluation(context);
-    });
-  }
+  // The library's own hand on what Cast makes of a fraction as if it were whole, read past the end
+  // of the shorter list, and look at types that are not known: only ours are used.
+  changed->PartialDataPropagationFunction(
+      [evaluation = evaluation_of(op)](onnx::DataPropagationContext& context) {
+        if (evaluation && short_enough(context)) evaluation(context);
+      });
   return changed.get();
 }
 

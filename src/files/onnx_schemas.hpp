@@ -1,8 +1,8 @@
 // The operator schemas of the ONNX library, with two things changed in their shape inference.
 //
 // Further: shapes that nodes compute (Shape, Gather, Mul, Concat, Reshape) are values once the
-// inputs are bounded, so every inference that reads a constant reads them too; and a few operators
-// between them that the library does not evaluate are evaluated here.
+// inputs are bounded, so every inference that reads a constant reads them too. The operators
+// between them are evaluated here, in place of the library's own evaluation.
 //
 // Guarded: inference that a hostile model could make crash or use memory without end leaves the
 // shape unknown (onnx_guards.hpp); so does a shape value too long to be one, as from a list that

@@ -256,6 +256,18 @@ TEST(OperatorGraphOnnx, WhatIsNoModelIsAParseError) {
   }
 }
 
+// The ONNX library would read a type that is not there.
+TEST(OperatorGraphOnnx, ShapesOfUnknownValuesStayUnknown) {
+  Model model(17);
+  model.proto().add_opset_import()->set_domain("com.maker");
+  model.input("x", {"4"}).output("y");
+  model.node("Fused", {"x"}, {"h"}).set_domain("com.maker");
+  model.node("Shape", {"h"}, {"s"});
+  model.node("Reshape", {"x", "s"}, {"y"});
+  EXPECT_THAT(message(model),
+              HasSubstr("value 'h' (output of node 0 (Fused)): its type is not known"));
+}
+
 // The ONNX library would divide by these, or read past the end of the shorter shape.
 TEST(OperatorGraphOnnx, NodesThatDoNotFitTheirOperatorAreRefused) {
   Model model;
