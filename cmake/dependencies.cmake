@@ -47,6 +47,15 @@ mais_enable(PART files OPTION MAIS_WITH_FILES WHEN TARGET nlohmann_json::nlohman
 mais_enable(PART sim OPTION MAIS_WITH_SIM WHEN MAIS_HAS_files
   WHY "it reads and writes JSON through mais::files, which is off")
 
+if(NOT MAIS_WITH_ONNX STREQUAL "OFF")
+  find_package(Protobuf QUIET)
+  if(TARGET protobuf::libprotobuf)
+    find_package(ONNX CONFIG QUIET)
+  endif()
+endif()
+mais_enable(PART onnx OPTION MAIS_WITH_ONNX WHEN TARGET onnx
+  WHY "the ONNX library was not found (Debian: libonnx-dev libprotobuf-dev)")
+
 if(NOT MAIS_WITH_SPDLOG STREQUAL "OFF")
   find_package(spdlog CONFIG QUIET)
 endif()
