@@ -49,6 +49,7 @@ void add_nodes(FileTree& files, Topology& topology) {
     if (!memory) continue;
     node.size = memory->bytes("MemTotal");
     node.cpus = list_in(files, folder + "/cpulist");
+    node.memory_only = node.cpus.empty();
     // ACPI HMAT as the kernel shows it: megabytes per second, and nanoseconds.
     const std::string hmat = folder + "/access0/initiators";
     if (const auto rate = number_in(files, hmat + "/read_bandwidth"); rate && *rate > 0) {

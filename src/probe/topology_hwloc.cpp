@@ -101,15 +101,15 @@ NumaNode node_of(hwloc_topology_t topology, hwloc_obj_t object) {
   return node;
 }
 
-// Memory-only nodes (GPU memory, expanders) hang on an object that has CPUs, without being nearest
-// to them: the node that hwloc lists first for those CPUs is.
-void leave_cpus_to_the_nearest(hwloc_topology_t topology, Topology& result) {
+// Memory-only nodes (GPU memory, expanders, high-bandwidth memory) are attached to an object that has
+// CPUs, beside the ordinary node of those CPUs, which hwloc lists first.
+void mark_memory_only(hwloc_topology_t topology, Topology& result) {
   const hwloc_obj_t first = hwloc_get_obj_by_type(topology, HWLOC_OBJ_NUMANODE, 0);
   for (hwloc_obj_t object = first; object != nullptr; object = object->next_cousin) {
     for (hwloc_obj_t earlier = first; earlier != object; earlier = earlier->next_cousin) {
       if (!hwloc_bitmap_isequal(earlier->cpuset, object->cpuset)) continue;
       for (NumaNode& node : result.nodes) {
-        if (node.node == static_cast<int>(object->os_index)) node.cpus.clear();
+        if (node.node == static_cast<int>(object->os_index)) node.memory_only = true;
       }
     }
   }
@@ -189,7 +189,7 @@ Topology describe(hwloc_topology_t topology, std::string detail) {
        object != nullptr; object = object->next_cousin) {
     result.nodes.push_back(node_of(topology, object));
   }
-  leave_cpus_to_the_nearest(topology, result);
+  mark_memory_only(topology, result);
   std::sort(result.nodes.begin(), result.nodes.end(),
             [](const NumaNode& a, const NumaNode& b) { return a.node < b.node; });
   const auto count = [&](hwloc_obj_type_t type) {
@@ -217,9 +217,10 @@ std::string without_identity(std::string_view xml) {
   while (!xml.empty()) {
     const std::size_t end = xml.find('\n');
     const std::string_view line = xml.substr(0, end);
-    bool identifies = line.find("<info name=\"HostName\"") != std::string_view::npos;
-    const std::size_t dmi = line.find("<info name=\"DMI");
-    identifies |= dmi != std::string_view::npos;
+    bool identifies = false;
+    for (const char* info : {"HostName", "DMI", "ProcessName", "LinuxCgroup", "OSVersion"}) {
+      identifies |= line.find(std::string("<info name=\"") + info) != std::string_view::npos;
+    }
     if (!identifies) kept.append(line).append("\n");
     xml.remove_prefix(end == std::string_view::npos ? xml.size() : end + 1);
   }

@@ -18,7 +18,8 @@ namespace mais::probing {
 struct NumaNode {
   int node = 0;                       // the system's number
   Bytes size{};
-  std::vector<int> cpus{};            // local to it, that this process may use; none: memory only
+  std::vector<int> cpus{};            // local to it, that this process may use
+  bool memory_only = false;           // no CPU is its own: there is a nearer node for each
   bool allowed = true;                // this process may have memory there
   std::string subtype{};              // "HBM", "DRAM", "GPUMemory", ... where it is known
   std::optional<std::string> gpu{};   // PCI id of the GPU whose memory it is
