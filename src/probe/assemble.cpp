@@ -52,7 +52,8 @@ class Assembly {
   void find_usable_gpus();
   void take_sources();
   void add_host();
-  void add_host_space(const NumaNode* node, Bytes total, Bytes available, Bytes share);
+  void add_host_space(const NumaNode* node, Bytes total, Bytes available, Bytes usable,
+                      std::string binds);
   void add_gpus();
   void add_offload();
   void add_host_links();
@@ -61,7 +62,8 @@ class Assembly {
   void add_notes();
   void fill_machine();
   void add_link(std::size_t from, std::size_t to, Rate rate);
-  Rate better(const std::string& place, Rate rate, std::optional<Duration>* latency = nullptr) const;
+  Rate better(const std::string& place, Rate rate,
+              std::optional<Duration>* latency = nullptr) const;
   bool allowed(const NumaNode& node) const;
   std::vector<int> near_nodes(const Gpu& gpu) const;
   std::optional<std::size_t> host_space_near(const Gpu& gpu) const;
@@ -116,8 +118,7 @@ void Assembly::take_sources() {
 }
 
 // What was configured or measured at a place goes before what is said of it.
-Rate Assembly::better(const std::string& place, Rate rate,
-                      std::optional<Duration>* latency) const {
+Rate Assembly::better(const std::string& place, Rate rate, std::optional<Duration>* latency) const {
   for (const Measurement& measured : in_.measured) {
     if (measured.place != place) continue;
     if (measured.rate.known()) rate = measured.rate;
@@ -129,15 +130,14 @@ Rate Assembly::better(const std::string& place, Rate rate,
   return rate;
 }
 
-void Assembly::add_host_space(const NumaNode* node, Bytes total, Bytes available, Bytes share) {
+void Assembly::add_host_space(const NumaNode* node, Bytes total, Bytes available, Bytes usable,
+                              std::string binds) {
   SpaceReport space;
   space.kind = SpaceKind::host;
   space.total = total;
   space.free = available;
-  space.usable = share;
-  space.binds = share == available && share < out_.budget.bytes
-                    ? "what the node has available"
-                    : to_text(out_.budget.bounds.front());
+  space.usable = usable;
+  space.binds = std::move(binds);
   if (node == nullptr) {
     space.name = "host";
     space.what = "memory of the host";
@@ -195,16 +195,26 @@ void Assembly::add_host() {
                      counted_now ? found->available : node.size});
     sum += parts.back().available;
   }
+  const std::string binds = to_text(out_.budget.bounds.front());
   if (parts.empty() || sum <= Bytes(0)) {
-    add_host_space(nullptr, in_.host.total, in_.host.available, budget);
-    return;
-  }
-  for (const Part& part : parts) {
-    const double share =
-        static_cast<double>(part.available.count()) / static_cast<double>(sum.count());
-    const Bytes usable = parts.size() == 1 ? std::min(budget, part.available)
-                                           : std::min(budget * share, part.available);
-    add_host_space(part.node, part.total, part.available, usable);
+    add_host_space(nullptr, in_.host.total, in_.host.available, budget, binds);
+  } else if (parts.size() == 1) {
+    const Part& part = parts.front();
+    add_host_space(part.node, part.total, part.available, std::min(budget, part.available), binds);
+  } else if (budget >= sum) {
+    for (const Part& part : parts) {
+      add_host_space(part.node, part.total, part.available, part.available,
+                     "what the node has available");
+    }
+  } else {
+    for (const Part& part : parts) {
+      const double share =
+          static_cast<double>(part.available.count()) / static_cast<double>(sum.count());
+      add_host_space(part.node, part.total, part.available, budget * share,
+                     "its part of the host's: " + binds);
+    }
+    out_.notes.push_back("the host may use " + size_text(budget) + " of the " + size_text(sum) +
+                         " that its NUMA nodes have: each gets its part of it");
   }
 }
 
@@ -235,6 +245,9 @@ void Assembly::add_gpus() {
     device.pci = cuda.pci;
     device.near_nodes = near_nodes(gpu);
     device.shares_host_memory = !gpu.own_memory;
+    device.multiprocessors = cuda.multiprocessors;
+    device.l2 = cuda.l2;
+    device.capability = {cuda.capability_major, cuda.capability_minor};
     if (gpu.slot != nullptr) device.also = gpu.slot->names;
     if (gpu.nvml != nullptr) {
       device.health = gpu.nvml->health;
@@ -271,14 +284,14 @@ void Assembly::add_gpus() {
       space.usable = cuda.total;
       space.binds = "all that the driver shows: what is free is not known";
     }
-    const double peak =
-        2.0 * static_cast<double>(cuda.memory_clock) * 1e3 * static_cast<double>(cuda.bus_width) / 8;
+    const double peak = 2.0 * static_cast<double>(cuda.memory_clock) * 1e3 *
+                        static_cast<double>(cuda.bus_width) / 8;
     if (slice) {
       space.bandwidth = unknown_rate("a MIG slice has a part of its GPU's");
     } else if (peak > 0) {
-      space.bandwidth = datasheet_rate(
-          {peak}, "2 x " + std::to_string(cuda.memory_clock / 1000) + " MHz x " +
-                      std::to_string(cuda.bus_width) + " bit");
+      space.bandwidth =
+          datasheet_rate({peak}, "2 x " + std::to_string(cuda.memory_clock / 1000) + " MHz x " +
+                                     std::to_string(cuda.bus_width) + " bit");
     } else {
       space.bandwidth = unknown_rate("the driver does not tell memory clock and bus width");
     }
@@ -310,8 +323,8 @@ void Assembly::add_offload() {
 
 void Assembly::add_link(std::size_t from, std::size_t to, Rate rate) {
   LinkReport link{space_id(from), space_id(to), {}, {}};
-  link.bandwidth = better(out_.spaces[from].name + " > " + out_.spaces[to].name, std::move(rate),
-                          &link.latency);
+  link.bandwidth =
+      better(out_.spaces[from].name + " > " + out_.spaces[to].name, std::move(rate), &link.latency);
   out_.links.push_back(std::move(link));
 }
 
@@ -363,7 +376,8 @@ void Assembly::add_unused() {
   for (const NvmlDevice& device : in_.nvml.devices) {
     if (device.mig || device.pci.empty() || used(device.pci) || listed(device.pci)) continue;
     std::string why = no_driver;
-    if (device.mig_parent) why = "it is cut into MIG slices, and this process is given none of them";
+    if (device.mig_parent)
+      why = "it is cut into MIG slices, and this process is given none of them";
     if (device.health == GpuHealth::lost) why = "it is lost: " + device.trouble;
     out_.unused.push_back({device.pci, device.name, why});
   }
@@ -371,9 +385,8 @@ void Assembly::add_unused() {
     if (used(gpu.pci) || listed(gpu.pci)) continue;
     const bool nvidia = gpu.vendor == kNvidia;
     if (!nvidia && gpu.vendor != kAmd && gpu.vendor != kIntel) continue;  // a console
-    out_.unused.push_back(
-        {gpu.pci, gpu.name.empty() ? "GPU" : gpu.name,
-         nvidia ? no_driver : "only GPUs with a CUDA driver are supported"});
+    out_.unused.push_back({gpu.pci, gpu.name.empty() ? "GPU" : gpu.name,
+                           nvidia ? no_driver : "only GPUs with a CUDA driver are supported"});
   }
 }
 
@@ -388,27 +401,23 @@ void Assembly::add_notes() {
   };
   const Bound* const system = here(BoundKind::available);
   const Bound* const nodes = here(BoundKind::allowed_nodes);
-  const bool all_allowed =
-      std::all_of(in_.topology.nodes.begin(), in_.topology.nodes.end(),
-                  [&](const NumaNode& node) { return allowed(node); });
+  const bool all_allowed = std::all_of(in_.topology.nodes.begin(), in_.topology.nodes.end(),
+                                       [&](const NumaNode& node) { return allowed(node); });
   if (system != nullptr && nodes != nullptr && all_allowed && nodes->limit * 1.25 < system->limit) {
     notes.push_back("/proc/meminfo counts " + size_text(system->limit) +
                     ", its NUMA nodes together only " + size_text(nodes->limit) +
                     ": the smaller is taken");
   }
-  if (host_spaces_.size() > 1) {
-    notes.push_back("what the host may use is split over its NUMA nodes by what each has available");
-  }
   std::vector<std::string> foreign;
   for (const int node : device_nodes_) {
-    const bool claimed = std::any_of(gpus_.begin(), gpus_.end(), [&](const Gpu& gpu) {
-      return gpu.cuda->memory_node == node;
-    });
+    const bool claimed = std::any_of(gpus_.begin(), gpus_.end(),
+                                     [&](const Gpu& gpu) { return gpu.cuda->memory_node == node; });
     if (!claimed) foreign.push_back(std::to_string(node));
   }
   if (!foreign.empty()) {
-    notes.push_back("memory of a GPU that is not used here, and not counted as the host's: NUMA node " +
-                    joined(foreign, ", "));
+    notes.push_back(
+        "memory of a GPU that is not used here, and not counted as the host's: NUMA node " +
+        joined(foreign, ", "));
   }
   for (const SpaceReport& space : out_.spaces) {
     if (space.kind == SpaceKind::device && !space.free) {
@@ -437,8 +446,8 @@ void Assembly::fill_machine() {
   }
   for (const LinkReport& link : out_.links) {
     if (!link.bandwidth.known()) continue;
-    out_.machine.links.push_back({link.from, link.to, link.bandwidth.median,
-                                  link.latency.value_or(Duration::zero())});
+    out_.machine.links.push_back(
+        {link.from, link.to, link.bandwidth.median, link.latency.value_or(Duration::zero())});
   }
 }
 

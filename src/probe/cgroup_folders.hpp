@@ -1,5 +1,5 @@
-// Which folders hold the memory cgroups of this process: its own first, then every ancestor that can
-// be seen from here.
+// Which folders hold the memory cgroups of this process: its own first, then every ancestor that
+// can be seen from here.
 #pragma once
 
 #include <string>

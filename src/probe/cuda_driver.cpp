@@ -101,9 +101,9 @@ struct Buffers {
   CUevent begin = nullptr, end = nullptr;
 };
 
-#define MAIS_CUDA_TRY(cuda, call, name)                                        \
-  if (const CUresult mais_status = (call); mais_status != CUDA_SUCCESS) {      \
-    return failed(cuda, name, mais_status);                                    \
+#define MAIS_CUDA_TRY(cuda, call, name)                                   \
+  if (const CUresult mais_status = (call); mais_status != CUDA_SUCCESS) { \
+    return failed(cuda, name, mais_status);                               \
   }
 
 // Seconds of one copy, by events on the default stream.
@@ -114,8 +114,7 @@ Result<double> seconds_of(const CudaFunctions& cuda, const Buffers& buffers, con
   MAIS_CUDA_TRY(cuda, cuda.record_event(buffers.end, nullptr), "cuEventRecord")
   MAIS_CUDA_TRY(cuda, cuda.await_event(buffers.end), "cuEventSynchronize")
   float milliseconds = 0;
-  MAIS_CUDA_TRY(cuda, cuda.elapsed(&milliseconds, buffers.begin, buffers.end),
-                "cuEventElapsedTime")
+  MAIS_CUDA_TRY(cuda, cuda.elapsed(&milliseconds, buffers.begin, buffers.end), "cuEventElapsedTime")
   return static_cast<double>(milliseconds) * 1e-3;
 }
 
@@ -247,7 +246,9 @@ Result<CudaDriver::CopyTimes> CudaDriver::time_copies(int ordinal, Bytes size, i
     rates = *std::move(measured);
     return std::optional<Error>();
   };
-  const auto down = [&] { return cuda.copy_to_device(buffers.first, buffers.host, bytes, nullptr); };
+  const auto down = [&] {
+    return cuda.copy_to_device(buffers.first, buffers.host, bytes, nullptr);
+  };
   const auto up = [&] { return cuda.copy_to_host(buffers.host, buffers.first, bytes, nullptr); };
   const auto inside = [&] {
     return cuda.copy_inside(buffers.second, buffers.first, bytes, nullptr);

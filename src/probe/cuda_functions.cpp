@@ -48,13 +48,15 @@ Result<CudaFunctions> load_cuda(const std::string& name) {
   cuda.library.find("cuGetErrorString", cuda.error_text);
   const CUresult initialised = init(0);
   if (initialised == kStubLibrary) {
-    return unavailable(name +
-                       " is the stub that the CUDA toolkit links against, not a driver: install the "
-                       "NVIDIA driver, or take the folder of stubs out of the library path");
+    return unavailable(
+        name +
+        " is the stub that the CUDA toolkit links against, not a driver: install the "
+        "NVIDIA driver, or take the folder of stubs out of the library path");
   }
   if (initialised == CUDA_ERROR_NO_DEVICE) {
-    return unavailable("the NVIDIA driver is there, but this process may use no device (see "
-                       "CUDA_VISIBLE_DEVICES, and what the container is given)");
+    return unavailable(
+        "the NVIDIA driver is there, but this process may use no device (see "
+        "CUDA_VISIBLE_DEVICES, and what the container is given)");
   }
   if (initialised != CUDA_SUCCESS) return unavailable(cuda.said("cuInit", initialised));
   if (const CUresult status = version(&cuda.driver_version); status != CUDA_SUCCESS) {
@@ -67,15 +69,16 @@ Result<CudaFunctions> load_cuda(const std::string& name) {
   const bool has_v1 = cuda.library.find("cuGetProcAddress", find);
   if (cuda.driver_version < kOldestDriver || (!has_v2 && !has_v1)) {
     return unavailable("the NVIDIA driver is too old: it is for CUDA " +
-                       version_text(cuda.driver_version) + ", and 11.3 is the first that works here");
+                       version_text(cuda.driver_version) +
+                       ", and 11.3 is the first that works here");
   }
 
   const char* missing = nullptr;
   const int asked = cuda.driver_version < kAbiVersion ? cuda.driver_version : kAbiVersion;
   const auto get = [&](const char* symbol, auto& function) {
     void* address = nullptr;
-    const CUresult status = has_v2 ? find_v2(symbol, &address, asked, 0, nullptr)
-                                   : find(symbol, &address, asked, 0);
+    const CUresult status =
+        has_v2 ? find_v2(symbol, &address, asked, 0, nullptr) : find(symbol, &address, asked, 0);
     if (status != CUDA_SUCCESS || address == nullptr) {
       if (missing == nullptr) missing = symbol;
       return;
@@ -110,8 +113,8 @@ Result<CudaFunctions> load_cuda(const std::string& name) {
   get("cuEventSynchronize", cuda.await_event);
   get("cuEventElapsedTime", cuda.elapsed);
   if (missing != nullptr) {
-    return unavailable("the NVIDIA driver (CUDA " + version_text(cuda.driver_version) + ") has no " +
-                       missing);
+    return unavailable("the NVIDIA driver (CUDA " + version_text(cuda.driver_version) +
+                       ") has no " + missing);
   }
   return cuda;
 }

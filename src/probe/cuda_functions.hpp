@@ -4,9 +4,8 @@
 // kAbiVersion: their forms did not change in between, whatever suffix the toolkit's headers add.
 #pragma once
 
-#include <string>
-
 #include <cuda.h>
+#include <string>
 
 #include "mais/result.hpp"
 #include "probe/shared_library.hpp"

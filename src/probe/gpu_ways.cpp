@@ -55,7 +55,8 @@ std::string words_of(const Bundle& bundle, const char* how) {
 
 std::optional<Rate> peer_rate(const GpuSides& from, const GpuSides& to,
                               const std::vector<GpuLink>& links) {
-  const bool slices = (from.nvml != nullptr && from.nvml->mig) || (to.nvml != nullptr && to.nvml->mig);
+  const bool slices =
+      (from.nvml != nullptr && from.nvml->mig) || (to.nvml != nullptr && to.nvml->mig);
   if (!slices) {
     const Bundle direct = bundle_of(from, to.cuda.pci, false);
     if (direct.peak > 0) return datasheet_rate({direct.peak}, words_of(direct, ""));

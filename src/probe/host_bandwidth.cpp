@@ -5,13 +5,13 @@
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
-#include <memory>
-#include <thread>
-
 #include <fcntl.h>
+#include <memory>
 #include <sched.h>
-#include <sys/syscall.h>
+#include <thread>
 #include <unistd.h>
+
+#include <sys/syscall.h>
 
 #include "mais/probe/bandwidth.hpp"
 #include "probe/wording.hpp"
@@ -62,9 +62,7 @@ Result<Measurement> measure_node(const NumaNode& node, const std::string& place,
   }
   const auto elements = static_cast<std::size_t>(array.count()) / sizeof(double);
   // Not touched before the threads do: memory comes from the node of who touches it first.
-  const auto fresh = [&] {
-    return std::unique_ptr<double[]>(new (std::nothrow) double[elements]);
-  };
+  const auto fresh = [&] { return std::unique_ptr<double[]>(new (std::nothrow) double[elements]); };
   const std::unique_ptr<double[]> a = fresh(), b = fresh(), c = fresh();
   if (!a || !b || !c) {
     return fail(ErrorCode::over_capacity,
@@ -101,8 +99,9 @@ Result<Measurement> measure_node(const NumaNode& node, const std::string& place,
   }
   for (std::thread& thread : threads) thread.join();
   if (bound != count) {
-    return fail(ErrorCode::unavailable, place + ": its processors may not be used, so nothing was "
-                                                "measured on them");
+    return fail(ErrorCode::unavailable, place +
+                                            ": its processors may not be used, so nothing was "
+                                            "measured on them");
   }
   // Otherwise memory came from the node of who touched it first, which is the same for a node with
   // processors of its own.
@@ -201,8 +200,8 @@ Result<Measurement> measure_disk(const std::string& folder, Bytes size, int runs
   if (!good) return disk_error(folder, "its file cannot be read back", ErrorCode::io_error);
   Measurement result;
   result.place = "offload";
-  result.rate = measured_rate(rates, "read past the page cache, blocks of 4 MiB, " +
-                                         std::to_string(runs) + " runs");
+  result.rate = measured_rate(
+      rates, "read past the page cache, blocks of 4 MiB, " + std::to_string(runs) + " runs");
   return result;
 }
 

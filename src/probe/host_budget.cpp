@@ -33,8 +33,8 @@ bool has(std::span<const int> list, int node) {
 Bound bound(BoundKind kind, std::string where, Bytes limit, Bytes used, Bytes reclaimable) {
   // More cannot come back than is used.
   reclaimable = std::min(reclaimable, used);
-  return {kind, std::move(where), limit, used, reclaimable,
-          std::max(Bytes(0), limit - used + reclaimable)};
+  return {kind, std::move(where), limit,
+          used, reclaimable,      std::max(Bytes(0), limit - used + reclaimable)};
 }
 
 }  // namespace
@@ -59,20 +59,21 @@ HostBudget host_budget(const HostMemory& host, std::span<const int> device_nodes
       ++allowed;
     }
   }
-  const auto system = [&](Bytes value, Bytes foreign) { return std::max(Bytes(0), value - foreign); };
+  const auto system = [&](Bytes value, Bytes foreign) {
+    return std::max(Bytes(0), value - foreign);
+  };
   const Bytes used = system(host.total, foreign_total) - system(host.free, foreign_free);
-  bounds.push_back(bound(BoundKind::available, "", system(host.total, foreign_total), used,
-                         system(host.available, foreign_available) -
-                             system(host.free, foreign_free)));
+  bounds.push_back(
+      bound(BoundKind::available, "", system(host.total, foreign_total), used,
+            system(host.available, foreign_available) - system(host.free, foreign_free)));
   if (allowed > 0) {
-    bounds.push_back(
-        bound(BoundKind::allowed_nodes, "", total, total - free, available - free));
+    bounds.push_back(bound(BoundKind::allowed_nodes, "", total, total - free, available - free));
   }
 
   for (const CgroupLevel& level : host.cgroups) {
     if (level.max) {
-      bounds.push_back(bound(BoundKind::cgroup_max, level.folder, *level.max, level.current,
-                             level.reclaimable));
+      bounds.push_back(
+          bound(BoundKind::cgroup_max, level.folder, *level.max, level.current, level.reclaimable));
     }
     if (level.high) {
       bounds.push_back(bound(BoundKind::cgroup_high, level.folder, *level.high, level.current,

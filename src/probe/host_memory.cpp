@@ -15,8 +15,8 @@ namespace {
 // Shared memory and locked files are on other lists.
 Bytes clean_cache(const Counters& c, std::string_view active, std::string_view inactive,
                   std::string_view dirty, std::string_view writeback) {
-  return std::max(Bytes(0), c.bytes(active) + c.bytes(inactive) - c.bytes(dirty) -
-                                c.bytes(writeback));
+  return std::max(Bytes(0),
+                  c.bytes(active) + c.bytes(inactive) - c.bytes(dirty) - c.bytes(writeback));
 }
 
 }  // namespace
@@ -104,11 +104,10 @@ void HostMemoryReader::read_level(const std::string& folder, HostMemory& host) {
   if (files_.read(stat, text_)) {
     const auto counters = parse_counters(text_, stat);
     if (counters) {
-      level.reclaimable =
-          v2 ? clean_cache(*counters, "active_file", "inactive_file", "file_dirty",
-                           "file_writeback")
-             : clean_cache(*counters, "total_active_file", "total_inactive_file", "total_dirty",
-                           "total_writeback");
+      level.reclaimable = v2 ? clean_cache(*counters, "active_file", "inactive_file", "file_dirty",
+                                           "file_writeback")
+                             : clean_cache(*counters, "total_active_file", "total_inactive_file",
+                                           "total_dirty", "total_writeback");
       const std::optional<std::int64_t> most = counters->find("hierarchical_memory_limit");
       if (own && most && *most < (std::int64_t{1} << 62)) host.hidden_limit = Bytes(*most);
     } else {
@@ -136,12 +135,10 @@ void HostMemoryReader::read_nodes(HostMemory& host) {
       host.doubts.push_back(counters.error().message);
       continue;
     }
-    NodeMemory memory{.node = node,
-                      .total = counters->bytes("MemTotal"),
-                      .free = counters->bytes("MemFree")};
-    memory.available =
-        memory.free +
-        clean_cache(*counters, "Active(file)", "Inactive(file)", "Dirty", "Writeback");
+    NodeMemory memory{
+        .node = node, .total = counters->bytes("MemTotal"), .free = counters->bytes("MemFree")};
+    memory.available = memory.free + clean_cache(*counters, "Active(file)", "Inactive(file)",
+                                                 "Dirty", "Writeback");
     memory.available = std::min(memory.available, memory.total);
     if (memory.total > Bytes(0)) host.nodes.push_back(memory);
   }

@@ -1,5 +1,5 @@
-// The texts of /proc, /sys and cgroup trees as values. Each parser takes any bytes and gives a value
-// or one parse_error, "origin:line: what is there; what would be right".
+// The texts of /proc, /sys and cgroup trees as values. Each parser takes any bytes and gives a
+// value or one parse_error, "origin:line: what is there; what would be right".
 #pragma once
 
 #include <cstdint>

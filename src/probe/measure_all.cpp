@@ -34,8 +34,8 @@ std::vector<Measurement> measure_all(const Readings& readings, const CudaDriver*
                      [&](const SpaceReport& candidate) { return candidate.name == place; });
     if (space == report.spaces.end() || node.cpus.empty()) continue;
     if (array * 3 > space->usable) {
-      problems.push_back(place + ": three arrays of " + size_text(array) +
-                         " do not fit into the " + size_text(space->usable) + " that are usable");
+      problems.push_back(place + ": three arrays of " + size_text(array) + " do not fit into the " +
+                         size_text(space->usable) + " that are usable");
       continue;
     }
     keep(measure_node(node, place, array, options.runs));
@@ -47,8 +47,8 @@ std::vector<Measurement> measure_all(const Readings& readings, const CudaDriver*
   }
   if (cuda == nullptr) return all;
 
-  const std::string how = "pinned copies of " + size_text(options.copy) + ", " +
-                          std::to_string(options.runs) + " runs";
+  const std::string how =
+      "pinned copies of " + size_text(options.copy) + ", " + std::to_string(options.runs) + " runs";
   for (const CudaDevice& device : readings.cuda.devices) {
     if (device.integrated) continue;
     const std::string gpu = "gpu" + std::to_string(device.ordinal);
@@ -60,15 +60,13 @@ std::vector<Measurement> measure_all(const Readings& readings, const CudaDriver*
     all.push_back({gpu, measured_rate(times->inside, "copies within it"), {}});
     for (const SpaceReport& space : report.spaces) {
       if (space.kind != SpaceKind::host) continue;
-      all.push_back({space.name + " > " + gpu, measured_rate(times->to_device, how),
-                     times->latency});
-      all.push_back({gpu + " > " + space.name, measured_rate(times->to_host, how),
-                     times->latency});
+      all.push_back(
+          {space.name + " > " + gpu, measured_rate(times->to_device, how), times->latency});
+      all.push_back({gpu + " > " + space.name, measured_rate(times->to_host, how), times->latency});
     }
     for (const int peer : device.peers) {
       const std::string way = gpu + " > gpu" + std::to_string(peer);
-      const auto rates =
-          cuda->time_peer_copies(device.ordinal, peer, options.copy, options.runs);
+      const auto rates = cuda->time_peer_copies(device.ordinal, peer, options.copy, options.runs);
       if (!rates) {
         problems.push_back(way + ": " + rates.error().message);
       } else {

@@ -132,8 +132,8 @@ void Nvml::Library::read_changing(abi::Device device, NvmlDevice& into) const {
     into.memory = FreeAndTotal{bytes_of(now.free), bytes_of(now.total)};
   }
   // Integrated GPUs have no memory to tell of; that is no illness.
-  const bool lost = answered != abi::kSuccess && answered != abi::kNotSupported &&
-                    answered != abi::kNoPermission;
+  const bool lost =
+      answered != abi::kSuccess && answered != abi::kNotSupported && answered != abi::kNoPermission;
   if (lost) {
     into.health = GpuHealth::lost;
     into.trouble = said("nvmlDeviceGetMemoryInfo", answered);
@@ -162,7 +162,8 @@ void Nvml::Library::read_changing(abi::Device device, NvmlDevice& into) const {
     into.uncorrected_errors = errors;
     if (errors > 0) {
       into.health = GpuHealth::unhealthy;
-      into.trouble = std::to_string(errors) + " uncorrected memory errors since the driver was loaded";
+      into.trouble =
+          std::to_string(errors) + " uncorrected memory errors since the driver was loaded";
     }
   }
 }
@@ -174,8 +175,9 @@ Nvml::~Nvml() = default;
 
 Result<Nvml> Nvml::load(const std::string& name) {
   if (!has_cuda()) {
-    return fail(ErrorCode::unavailable,
-                "this library was built without CUDA, and NVML goes with it (option MAIS_WITH_CUDA)");
+    return fail(
+        ErrorCode::unavailable,
+        "this library was built without CUDA, and NVML goes with it (option MAIS_WITH_CUDA)");
   }
   auto nvml = std::make_unique<Library>();
   nvml->library = SharedLibrary(name);
@@ -222,7 +224,8 @@ Result<Nvml> Nvml::load(const std::string& name) {
 
   const abi::Status status = init();
   if (status == abi::kDriverNotLoaded) {
-    return fail(ErrorCode::unavailable, "NVML is there, but the NVIDIA kernel driver is not loaded");
+    return fail(ErrorCode::unavailable,
+                "NVML is there, but the NVIDIA kernel driver is not loaded");
   }
   if (status != abi::kSuccess) {
     return fail(ErrorCode::unavailable, nvml->said("nvmlInit", status));

@@ -116,8 +116,8 @@ Result<Readings> read_from(FileTree& files, const ProbeOptions& options, std::st
     }
   }
   if (options.measure) {
-    std::vector<Measurement> fresh = measure_all(
-        readings, options.contexts ? cuda.get() : nullptr, {}, readings.host.doubts);
+    std::vector<Measurement> fresh =
+        measure_all(readings, options.contexts ? cuda.get() : nullptr, {}, readings.host.doubts);
     // What was measured earlier and not now stays.
     for (Measurement& old : readings.measured) {
       const bool again = std::any_of(fresh.begin(), fresh.end(),
@@ -161,16 +161,15 @@ Result<MachineRecord> record_machine(const ProbeOptions& options) {
     LineWalk lines(status->second);
     for (std::string_view line; lines.next(line);) {
       const std::string_view name = line.substr(0, line.find(':'));
-      for (const char* wanted : {"VmSize", "VmLck", "VmRSS", "VmData", "CapEff",
-                                 "Mems_allowed_list"}) {
+      for (const char* wanted :
+           {"VmSize", "VmLck", "VmRSS", "VmData", "CapEff", "Mems_allowed_list"}) {
         if (name == wanted) kept.append(line).append("\n");
       }
     }
     status->second = std::move(kept);
   }
   // Of the mounts only those of cgroups are looked at.
-  if (const auto mounts = record.files.find("/proc/self/mountinfo");
-      mounts != record.files.end()) {
+  if (const auto mounts = record.files.find("/proc/self/mountinfo"); mounts != record.files.end()) {
     std::string kept;
     LineWalk lines(mounts->second);
     for (std::string_view line; lines.next(line);) {

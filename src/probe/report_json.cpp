@@ -69,6 +69,10 @@ void put_device(JsonText& json, const MachineReport& report, const DeviceReport&
     if (device.kind == DeviceKind::gpu) {
       json.field("uuid", device.uuid);
       json.field("pci", device.pci);
+      json.field("multiprocessors", device.multiprocessors);
+      json.field("l2", device.l2.count());
+      json.field("compute_capability", std::to_string(device.capability.first) + "." +
+                                           std::to_string(device.capability.second));
       json.field("shares_host_memory", device.shares_host_memory);
       json.field("health", to_string(device.health));
       json.field("trouble", device.trouble);

@@ -1,4 +1,7 @@
 // The report as a tree that a person reads without a manual.
+#include <algorithm>
+#include <cstdio>
+
 #include "mais/probe/report.hpp"
 #include "probe/wording.hpp"
 
@@ -10,7 +13,8 @@ class Tree {
  public:
   void line(const std::string& text) { text_.append(text).append("\n"); }
   // A row of two columns, the first so wide.
-  void row(std::size_t depth, std::size_t width, const std::string& left, const std::string& right) {
+  void row(std::size_t depth, std::size_t width, const std::string& left,
+           const std::string& right) {
     std::string text(depth * 2, ' ');
     text += left;
     if (!right.empty()) {
@@ -25,7 +29,7 @@ class Tree {
   std::string text_;
 };
 
-constexpr std::size_t kWidth = 10;
+constexpr std::size_t kWidth = 12;
 
 void show_space(Tree& tree, const MachineReport& report, std::size_t index) {
   const SpaceReport& space = report.spaces[index];
@@ -45,11 +49,20 @@ void show_space(Tree& tree, const MachineReport& report, std::size_t index) {
     }
     if (device.shares_host_memory) what += ", computes out of this memory: it has none of its own";
     tree.row(3, kWidth, device.name, what);
+    if (device.multiprocessors > 0) {
+      std::string built =
+          counted(static_cast<std::size_t>(device.multiprocessors), "multiprocessor");
+      if (device.l2 > Bytes(0)) built += ", L2 cache " + size_text(device.l2);
+      if (device.capability.first > 0) {
+        built += ", compute capability " + std::to_string(device.capability.first) + "." +
+                 std::to_string(device.capability.second);
+      }
+      tree.row(5, kWidth, "built of", built);
+    }
     if (!device.uuid.empty()) tree.row(5, kWidth, "uuid", device.uuid);
     if (!device.also.empty()) tree.row(5, kWidth, "also seen as", joined(device.also, ", "));
     if (device.health != GpuHealth::good) {
-      tree.row(5, kWidth, "health",
-               std::string(to_string(device.health)) + ": " + device.trouble);
+      tree.row(5, kWidth, "health", std::string(to_string(device.health)) + ": " + device.trouble);
     }
     if (device.power_watts) {
       char power[64];

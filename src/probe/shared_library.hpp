@@ -1,10 +1,9 @@
 // A library loaded at run time; closed when this goes.
 #pragma once
 
+#include <dlfcn.h>
 #include <string>
 #include <utility>
-
-#include <dlfcn.h>
 
 namespace mais::probing {
 

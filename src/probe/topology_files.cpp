@@ -53,7 +53,8 @@ void add_nodes(FileTree& files, Topology& topology) {
     // ACPI HMAT as the kernel shows it: megabytes per second, and nanoseconds.
     const std::string hmat = folder + "/access0/initiators";
     if (const auto rate = number_in(files, hmat + "/read_bandwidth"); rate && *rate > 0) {
-      node.bandwidth = firmware_rate({static_cast<double>(*rate) * 1e6}, "ACPI HMAT, by the kernel");
+      node.bandwidth =
+          firmware_rate({static_cast<double>(*rate) * 1e6}, "ACPI HMAT, by the kernel");
     } else {
       node.bandwidth = unknown_rate("the firmware does not say");
     }
@@ -72,8 +73,8 @@ void keep_what_is_allowed(FileTree& files, Topology& topology) {
                            : Result<ProcessStatus>(ProcessStatus{});
   if (!status || status->allowed_nodes.empty()) return;
   for (NumaNode& node : topology.nodes) {
-    node.allowed = std::binary_search(status->allowed_nodes.begin(), status->allowed_nodes.end(),
-                                      node.node);
+    node.allowed =
+        std::binary_search(status->allowed_nodes.begin(), status->allowed_nodes.end(), node.node);
   }
 }
 
@@ -90,8 +91,7 @@ void count_processors(FileTree& files, Topology& topology) {
     packages.push_back(package);
     if (topology.processing_units > 1) continue;
     for (int index = 0; index < 8; ++index) {
-      const auto size =
-          number_in(files, folder + "/cache/index" + std::to_string(index) + "/size");
+      const auto size = number_in(files, folder + "/cache/index" + std::to_string(index) + "/size");
       if (size) topology.last_level_cache = std::max(topology.last_level_cache, Bytes(*size));
     }
   }

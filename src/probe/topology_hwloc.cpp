@@ -1,11 +1,11 @@
 // The topology by way of hwloc. Only this file names it.
 #include <algorithm>
 #include <cstring>
+#include <hwloc.h>
 #include <map>
 #include <memory>
 #include <set>
 
-#include <hwloc.h>
 #include <hwloc/distances.h>
 #include <hwloc/memattrs.h>
 
@@ -93,16 +93,16 @@ NumaNode node_of(hwloc_topology_t topology, hwloc_obj_t object) {
   } else {
     node.bandwidth = unknown_rate("the firmware does not say");
   }
-  if (const auto value = attribute_of(
-          topology, object, {HWLOC_MEMATTR_ID_READ_LATENCY, HWLOC_MEMATTR_ID_LATENCY})) {
-    node.latency = Duration(static_cast<std::int64_t>(
-        std::min<hwloc_uint64_t>(*value, 1'000'000'000)));
+  if (const auto value = attribute_of(topology, object,
+                                      {HWLOC_MEMATTR_ID_READ_LATENCY, HWLOC_MEMATTR_ID_LATENCY})) {
+    node.latency =
+        Duration(static_cast<std::int64_t>(std::min<hwloc_uint64_t>(*value, 1'000'000'000)));
   }
   return node;
 }
 
-// Memory-only nodes (GPU memory, expanders, high-bandwidth memory) are attached to an object that has
-// CPUs, beside the ordinary node of those CPUs, which hwloc lists first.
+// Memory-only nodes (GPU memory, expanders, high-bandwidth memory) are attached to an object that
+// has CPUs, beside the ordinary node of those CPUs, which hwloc lists first.
 void mark_memory_only(hwloc_topology_t topology, Topology& result) {
   const hwloc_obj_t first = hwloc_get_obj_by_type(topology, HWLOC_OBJ_NUMANODE, 0);
   for (hwloc_obj_t object = first; object != nullptr; object = object->next_cousin) {
@@ -126,6 +126,7 @@ void add_gpus(hwloc_topology_t topology, Topology& result) {
     gpu.vendor = pci.vendor_id;
     gpu.device = pci.device_id;
     if (object->name != nullptr) gpu.name = object->name;
+    if (const char* product = hwloc_obj_get_info_by_name(object, "PCIDevice")) gpu.name = product;
     if (pci.linkspeed > 0) gpu.link = {static_cast<double>(pci.linkspeed) * 1e9};
     if (const hwloc_obj_t parent = hwloc_get_non_io_ancestor_obj(topology, object)) {
       gpu.numa_nodes = indices_of(parent->nodeset);
@@ -264,7 +265,7 @@ Result<Topology> read_topology_xml(std::string_view xml) {
                 "hwloc-xml: hwloc " + version_text() +
                     " does not take this as a topology; lstopo --of xml writes one");
   }
-  return describe(topology->get(), "from XML, read by version " + version_text());
+  return describe(topology->get(), "from XML");
 }
 
 }  // namespace mais::probing

@@ -66,16 +66,33 @@ TEST(CudaLoader, WhatTheDriverSaysIsPassedOn) {
               Eq("cuInit: CUDA_ERROR_FAKE (planned by a test)"));
 }
 
-const char* const kSymbols[] = {
-    "cuDeviceGetCount",    "cuDeviceGet",           "cuDeviceGetName",
-    "cuDeviceGetUuid",     "cuDeviceTotalMem",      "cuDeviceGetAttribute",
-    "cuDeviceCanAccessPeer", "cuDevicePrimaryCtxRetain", "cuDevicePrimaryCtxRelease",
-    "cuCtxPushCurrent",    "cuCtxPopCurrent",       "cuCtxSynchronize",
-    "cuCtxEnablePeerAccess", "cuMemGetInfo",        "cuMemAlloc",
-    "cuMemFree",           "cuMemHostAlloc",        "cuMemFreeHost",
-    "cuMemcpyHtoDAsync",   "cuMemcpyDtoHAsync",     "cuMemcpyDtoDAsync",
-    "cuMemcpyPeerAsync",   "cuEventCreate",         "cuEventDestroy",
-    "cuEventRecord",       "cuEventSynchronize",    "cuEventElapsedTime"};
+const char* const kSymbols[] = {"cuDeviceGetCount",
+                                "cuDeviceGet",
+                                "cuDeviceGetName",
+                                "cuDeviceGetUuid",
+                                "cuDeviceTotalMem",
+                                "cuDeviceGetAttribute",
+                                "cuDeviceCanAccessPeer",
+                                "cuDevicePrimaryCtxRetain",
+                                "cuDevicePrimaryCtxRelease",
+                                "cuCtxPushCurrent",
+                                "cuCtxPopCurrent",
+                                "cuCtxSynchronize",
+                                "cuCtxEnablePeerAccess",
+                                "cuMemGetInfo",
+                                "cuMemAlloc",
+                                "cuMemFree",
+                                "cuMemHostAlloc",
+                                "cuMemFreeHost",
+                                "cuMemcpyHtoDAsync",
+                                "cuMemcpyDtoHAsync",
+                                "cuMemcpyDtoDAsync",
+                                "cuMemcpyPeerAsync",
+                                "cuEventCreate",
+                                "cuEventDestroy",
+                                "cuEventRecord",
+                                "cuEventSynchronize",
+                                "cuEventElapsedTime"};
 
 TEST(CudaLoader, AnyMissingFunctionIsNamed) {
   for (const char* symbol : kSymbols) {
@@ -156,11 +173,10 @@ TEST(CudaDriver, AnErrorOfAnyCallIsPassedOnAndLeavesNothingBehind) {
     const auto memory = driver->memory(0);
     const auto copies = driver->time_copies(0, 1_MiB, 2);
     const auto peers = driver->time_peer_copies(0, 1, 1_MiB, 2);
-    for (const auto& [failed, error] :
-         {std::pair{!reading, reading ? Error{} : reading.error()},
-          {!memory, memory ? Error{} : memory.error()},
-          {!copies, copies ? Error{} : copies.error()},
-          {!peers, peers ? Error{} : peers.error()}}) {
+    for (const auto& [failed, error] : {std::pair{!reading, reading ? Error{} : reading.error()},
+                                        {!memory, memory ? Error{} : memory.error()},
+                                        {!copies, copies ? Error{} : copies.error()},
+                                        {!peers, peers ? Error{} : peers.error()}}) {
       if (!failed) continue;
       EXPECT_EQ(error.code, ErrorCode::unavailable);
       EXPECT_THAT(error.message, HasSubstr(": CUDA_ERROR_FAKE (planned by a test)")) << symbol;

@@ -69,8 +69,7 @@ INSTANTIATE_TEST_SUITE_P(
              "/sys/fs/cgroup/memory/docker/abc"},
         Case{"cgroup_v1_container", CgroupTree::v1, 3584_MiB, BoundKind::hidden_cgroup,
              "/sys/fs/cgroup/memory/memory.stat"},
-        Case{"cgroup_outside", CgroupTree::v2, 2_GiB, BoundKind::cgroup_max,
-             "/sys/fs/cgroup tree"},
+        Case{"cgroup_outside", CgroupTree::v2, 2_GiB, BoundKind::cgroup_max, "/sys/fs/cgroup tree"},
         Case{"one_of_two_nodes", CgroupTree::none, 27_GiB, BoundKind::allowed_nodes, ""},
         Case{"address_limit", CgroupTree::none, 2_GiB, BoundKind::address_space, ""}),
     [](const auto& one) { return std::string(one.param.record); });
@@ -145,9 +144,8 @@ TEST(HostMemory, WhatCannotBeReadIsADoubtAndNotAFigure) {
   RecordedFiles files(record.files);
   const auto host = read_host_memory(files);
   ASSERT_TRUE(host);
-  EXPECT_THAT(host->doubts,
-              ElementsAre(HasSubstr("pod1/memory.max:1: 'plenty' is not a limit"),
-                          HasSubstr("/proc/self/limits:1: 'some' is not a limit")));
+  EXPECT_THAT(host->doubts, ElementsAre(HasSubstr("pod1/memory.max:1: 'plenty' is not a limit"),
+                                        HasSubstr("/proc/self/limits:1: 'some' is not a limit")));
   EXPECT_EQ(host_budget(*host).bytes, 10_GiB);  // now the next ancestor binds
 }
 

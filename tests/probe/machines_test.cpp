@@ -60,7 +60,8 @@ TEST_P(Machines, AreValidAndPromiseNoByteTwice) {
     if (device.kind == DeviceKind::gpu) ++gpus[device.space.value()];
   }
   for (std::size_t i = 0; i < report.spaces.size(); ++i) {
-    if (report.spaces[i].kind == SpaceKind::device) EXPECT_EQ(gpus[i], 1) << report.spaces[i].name;
+    const bool of_a_gpu = report.spaces[i].kind == SpaceKind::device;
+    EXPECT_TRUE(!of_a_gpu || gpus[i] == 1) << report.spaces[i].name;
   }
 }
 
@@ -204,8 +205,7 @@ TEST_F(RecordedMachine, MeasuredGoesBeforeDatasheetAndConfiguredBeforeBoth) {
   readings.measured = {
       {"gpu0", {FigureSource::measured, {6e11}, {7e11}, {8e11}, "copies"}, {}},
       {"host0 > gpu0", {FigureSource::measured, {2e10}, {2.5e10}, {2.6e10}, "copies"}, 9us}};
-  const MachineReport report =
-      assemble(readings, {{"host0 > gpu0", {24e9}}, {"host0", {200e9}}});
+  const MachineReport report = assemble(readings, {{"host0 > gpu0", {24e9}}, {"host0", {200e9}}});
   EXPECT_EQ(report.spaces[1].bandwidth.source, FigureSource::measured);
   EXPECT_EQ(report.machine.spaces[1].bandwidth.value, 7e11);
   const LinkReport& down = *link_of(report, "host0", "gpu0");

@@ -26,8 +26,7 @@ TEST(NvmlLoader, SaysWhatIsWrong) {
   EXPECT_THAT(reason_of(Nvml::load(FakeDrivers::nvml())),
               HasSubstr("the NVIDIA kernel driver is not loaded"));
   drivers.world.nvml_init_status = 999;
-  EXPECT_THAT(reason_of(Nvml::load(FakeDrivers::nvml())),
-              HasSubstr("nvmlInit: planned by a test"));
+  EXPECT_THAT(reason_of(Nvml::load(FakeDrivers::nvml())), HasSubstr("nvmlInit: planned by a test"));
   EXPECT_EQ(drivers.world.nvml_inits, drivers.world.nvml_shutdowns);
 }
 
@@ -114,9 +113,8 @@ TEST(Nvml, AnErrorOfAnyCallLeavesOutItsFigure) {
         "nvmlDeviceGetMigMode", "nvmlDeviceGetComputeRunningProcesses_v3",
         "nvmlDeviceGetPowerUsage", "nvmlDeviceGetEnforcedPowerLimit", "nvmlDeviceGetEccMode",
         "nvmlDeviceGetTotalEccErrors", "nvmlDeviceGetMaxPcieLinkGeneration",
-        "nvmlDeviceGetMaxPcieLinkWidth", "nvmlDeviceGetNvLinkState",
-        "nvmlDeviceGetNvLinkVersion", "nvmlDeviceGetNvLinkRemotePciInfo_v2",
-        "nvmlDeviceGetNvLinkRemoteDeviceType"}) {
+        "nvmlDeviceGetMaxPcieLinkWidth", "nvmlDeviceGetNvLinkState", "nvmlDeviceGetNvLinkVersion",
+        "nvmlDeviceGetNvLinkRemotePciInfo_v2", "nvmlDeviceGetNvLinkRemoteDeviceType"}) {
     FakeDrivers drivers;
     drivers.world.gpus = fake::two_gpus();
     drivers.world.gpus[0].nvlinks = {{"00000000:CA:00.0", false, 6}};

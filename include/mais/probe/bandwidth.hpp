@@ -17,8 +17,8 @@ struct BandwidthOptions {
   int runs = 11;
   // Of each of three arrays for a node's triad; none: 4 x the last-level cache, at least 64 MiB.
   std::optional<Bytes> array{};
-  Bytes copy = Bytes(256 << 20);    // of a copy to, from and between devices
-  Bytes file = Bytes(1LL << 30);    // read for the rate of a disk, at most
+  Bytes copy = Bytes(256 << 20);  // of a copy to, from and between devices
+  Bytes file = Bytes(1LL << 30);  // read for the rate of a disk, at most
 };
 
 // Bytes per second of a = b + s * c over three arrays (McCalpin's STREAM triad: 24 bytes for each
@@ -28,8 +28,8 @@ struct BandwidthOptions {
 Result<Measurement> measure_node(const NumaNode& node, const std::string& place, Bytes array,
                                  int runs);
 
-// Reads a file that it writes into the folder, and removes, past the page cache (O_DIRECT). io_error
-// or unavailable (a file system without O_DIRECT) with the reason.
+// Reads a file that it writes into the folder, and removes, past the page cache (O_DIRECT).
+// io_error or unavailable (a file system without O_DIRECT) with the reason.
 Result<Measurement> measure_disk(const std::string& folder, Bytes size, int runs);
 
 // Everything that `readings` shows and `options` asks for; places as assemble() names them. What

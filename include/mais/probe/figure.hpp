@@ -44,9 +44,9 @@ Rate measured_rate(std::span<const double> bytes_per_second, std::string how);
 
 // One source of what is known about the machine, and whether it could say anything.
 struct SourceStatus {
-  std::string name{};      // "hwloc", "CUDA driver", "NVML"
+  std::string name{};  // "hwloc", "CUDA driver", "NVML"
   bool available = false;
-  std::string detail{};    // a version, or the reason, in words for a person
+  std::string detail{};  // a version, or the reason, in words for a person
 };
 
 }  // namespace mais::probing

@@ -67,7 +67,7 @@ struct NvmlDevice {
   std::string uuid{};  // digits only, as of CudaDevice
   std::string pci{};
   std::string name{};
-  bool mig = false;        // a slice
+  bool mig = false;         // a slice
   bool mig_parent = false;  // a GPU that is cut into slices: not usable as a whole
   std::optional<FreeAndTotal> memory{};
   std::vector<GpuProcess> processes{};
@@ -76,7 +76,7 @@ struct NvmlDevice {
   std::optional<double> power_watts{}, power_limit_watts{};
   std::optional<bool> ecc{};
   std::optional<std::uint64_t> uncorrected_errors{};  // since the driver was loaded
-  int pcie_generation = 0, pcie_width = 0;            // the most that card and slot can do; 0: unknown
+  int pcie_generation = 0, pcie_width = 0;  // the most that card and slot can do; 0: unknown
   std::vector<NvLink> nvlinks{};
 };
 
@@ -93,8 +93,8 @@ const NvmlDevice* same_device(const CudaDevice& device, const NvmlReading& nvml)
 std::string canonical_uuid(std::string_view text);
 
 // Peak rate of a PCI Express link, each way: transfers x width less the line code (8b/10b up to
-// generation 2, 128b/130b from 3; PCI Express Base Specification). 0 for generations not in 1...7 or
-// a width not in 1...32.
+// generation 2, 128b/130b from 3; PCI Express Base Specification). 0 for generations not in 1...7
+// or a width not in 1...32.
 BytesPerSecond pcie_peak(int generation, int width) noexcept;
 // Peak rate of one NVLink, each way (NVIDIA's white papers for P100, V100, A100, H100, B200:
 // generations 1 to 5). 0 for others.

@@ -27,12 +27,12 @@ enum class CgroupTree : std::uint8_t {
 
 // A memory cgroup that the process is in, by itself or because a child of it is.
 struct CgroupLevel {
-  std::string folder{};              // where its files are
-  std::optional<Bytes> max{};        // none: no limit
-  std::optional<Bytes> high{};       // above it the kernel throttles; v2 only
-  Bytes current{};                   // with page cache and kernel memory
-  Bytes reclaimable{};               // clean page cache in it
-  std::uint64_t times_high = 0;      // memory.events, v2 only: throttled, at the limit, killed
+  std::string folder{};          // where its files are
+  std::optional<Bytes> max{};    // none: no limit
+  std::optional<Bytes> high{};   // above it the kernel throttles; v2 only
+  Bytes current{};               // with page cache and kernel memory
+  Bytes reclaimable{};           // clean page cache in it
+  std::uint64_t times_high = 0;  // memory.events, v2 only: throttled, at the limit, killed
   std::uint64_t times_max = 0;
   std::uint64_t times_oom_kill = 0;
 };
@@ -65,18 +65,18 @@ struct HostMemory {
   std::vector<NodeMemory> nodes{};
   std::vector<int> allowed_nodes{};  // for this process; empty: not known, so all
   CgroupTree tree = CgroupTree::none;
-  std::vector<CgroupLevel> cgroups{};          // the process's own first, then its ancestors
-  std::optional<Bytes> hidden_limit{};         // of an ancestor outside the container (v1)
-  std::optional<Pressure> pressure{};          // of the own cgroup where it has it, else the system
-  std::string pressure_file{};                 // where it was read
+  std::vector<CgroupLevel> cgroups{};   // the process's own first, then its ancestors
+  std::optional<Bytes> hidden_limit{};  // of an ancestor outside the container (v1)
+  std::optional<Pressure> pressure{};   // of the own cgroup where it has it, else the system
+  std::string pressure_file{};          // where it was read
   std::vector<HugePages> huge_pages{};
-  std::optional<Bytes> locked_limit{};         // RLIMIT_MEMLOCK; none: no limit
-  bool may_lock_all = false;                   // CAP_IPC_LOCK: that limit does not apply
+  std::optional<Bytes> locked_limit{};  // RLIMIT_MEMLOCK; none: no limit
+  bool may_lock_all = false;            // CAP_IPC_LOCK: that limit does not apply
   Bytes locked{};
-  std::optional<Bytes> address_limit{};        // RLIMIT_AS
-  std::optional<Bytes> data_limit{};           // RLIMIT_DATA
+  std::optional<Bytes> address_limit{};  // RLIMIT_AS
+  std::optional<Bytes> data_limit{};     // RLIMIT_DATA
   Bytes address_used{}, data_used{}, resident{};
-  std::vector<std::string> doubts{};           // what was there and could not be read, in sentences
+  std::vector<std::string> doubts{};  // what was there and could not be read, in sentences
 };
 
 // Reads everything. Fails only when there is no readable /proc/meminfo; whatever else is missing or
@@ -133,8 +133,8 @@ struct Bound {
 };
 
 struct HostBudget {
-  Bytes bytes{};                 // the smallest headroom
-  std::vector<Bound> bounds{};   // smallest headroom first, so that the first one binds
+  Bytes bytes{};                // the smallest headroom
+  std::vector<Bound> bounds{};  // smallest headroom first, so that the first one binds
 };
 
 // What this process may still take. Memory of NUMA nodes that belong to a device (coherent GPUs) is

@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "mais/machine.hpp"
@@ -16,12 +17,12 @@ namespace mais::probing {
 struct SpaceReport {
   std::string name{};
   SpaceKind kind = SpaceKind::host;
-  std::string what{};              // "memory of NUMA node 0", "HBM", "memory of a Fake GPU"
+  std::string what{};  // "memory of NUMA node 0", "HBM", "memory of a Fake GPU"
   Bytes total{};
-  Bytes usable{};                  // what the machine calls capacity
-  std::optional<Bytes> free{};     // none: not known
+  Bytes usable{};               // what the machine calls capacity
+  std::optional<Bytes> free{};  // none: not known
   std::optional<int> numa_node{};
-  std::string binds{};             // which limit made usable what it is
+  std::string binds{};  // which limit made usable what it is
   Rate bandwidth{};
   std::optional<Duration> latency{};
 };
@@ -32,9 +33,12 @@ struct DeviceReport {
   SpaceId space{};
   std::string what{};  // the product's name; of a CPU, how many threads
   std::string uuid{}, pci{};
-  std::vector<int> near_nodes{};       // NUMA nodes next to it
-  std::vector<std::string> also{};     // other names the system has for it
-  bool shares_host_memory = false;     // integrated
+  std::vector<int> near_nodes{};     // NUMA nodes next to it
+  std::vector<std::string> also{};   // other names the system has for it
+  bool shares_host_memory = false;   // integrated
+  std::int64_t multiprocessors = 0;  // of a GPU
+  Bytes l2{};
+  std::pair<std::int64_t, std::int64_t> capability{};  // compute capability; 0: not known
   GpuHealth health = GpuHealth::good;
   std::string trouble{};
   std::optional<double> power_watts{}, power_limit_watts{};
@@ -63,8 +67,8 @@ struct MachineReport {
   std::vector<LinkReport> links{};
   std::vector<UnusedGpu> unused{};
   std::size_t packages = 0, cores = 0, processing_units = 0;
-  HostBudget budget{};               // of the host as a whole
-  std::optional<Bytes> lockable{};   // for pinned memory; none: no limit of its own
+  HostBudget budget{};              // of the host as a whole
+  std::optional<Bytes> lockable{};  // for pinned memory; none: no limit of its own
   std::vector<HugePages> huge_pages{};
   std::optional<Pressure> pressure{};
   std::vector<SourceStatus> sources{};
@@ -77,10 +81,11 @@ struct ConfiguredRate {
   BytesPerSecond rate{};
 };
 
-// Concludes what the machine is. Pure: the same readings give the same report. Every byte is counted
-// once: an integrated GPU computes out of the host's space, memory of a coherent GPU that is a NUMA
-// node is the GPU's alone. O(nodes + devices^2).
-MachineReport assemble(const Readings& readings, const std::vector<ConfiguredRate>& configured = {});
+// Concludes what the machine is. Pure: the same readings give the same report. Every byte is
+// counted once: an integrated GPU computes out of the host's space, memory of a coherent GPU that
+// is a NUMA node is the GPU's alone. O(nodes + devices^2).
+MachineReport assemble(const Readings& readings,
+                       const std::vector<ConfiguredRate>& configured = {});
 
 // For people: the machine as a tree.
 std::string to_text(const MachineReport& report);

@@ -1,5 +1,5 @@
-// How the machine is laid out: NUMA nodes, caches, and where GPUs hang. Read with hwloc where it was
-// built in, else from /sys; the same plain data either way.
+// How the machine is laid out: NUMA nodes, caches, and where GPUs hang. Read with hwloc where it
+// was built in, else from /sys; the same plain data either way.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@
 namespace mais::probing {
 
 struct NumaNode {
-  int node = 0;                       // the system's number
+  int node = 0;  // the system's number
   Bytes size{};
   std::vector<int> cpus{};            // local to it, that this process may use
   bool memory_only = false;           // no CPU is its own: there is a nearer node for each

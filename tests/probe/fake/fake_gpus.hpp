@@ -1,5 +1,5 @@
-// The GPUs that the fake libcuda.so.1 and the fake libnvidia-ml.so.1 show. A test changes them while
-// the libraries are loaded; nothing here touches a real device.
+// The GPUs that the fake libcuda.so.1 and the fake libnvidia-ml.so.1 show. A test changes them
+// while the libraries are loaded; nothing here touches a real device.
 #pragma once
 
 #include <cstdint>
@@ -29,12 +29,12 @@ struct FakeGpu {
   int bus_width = 5120, memory_clock = 1'000'000, l2 = 50 << 20, multiprocessors = 100;
   int capability_major = 9, capability_minor = 0;
   int integrated = 0, host_page_tables = 0, host_node = 0, numa_config = 0, numa_id = -1;
-  bool mig = false;         // cut into slices
-  bool is_slice = false;    // one of them; `parent` names the whole
-  std::string parent;       // uuid
-  bool cuda = true;         // shown to CUDA
-  bool nvml = true;         // shown to NVML
-  bool lost = false;        // fell off the bus
+  bool mig = false;                 // cut into slices
+  bool is_slice = false;            // one of them; `parent` names the whole
+  std::string parent;               // uuid
+  bool cuda = true;                 // shown to CUDA
+  bool nvml = true;                 // shown to NVML
+  bool lost = false;                // fell off the bus
   bool memory_unsupported = false;  // NVML tells nothing of its memory
   unsigned long long uncorrected = 0;
   unsigned power = 70'000;  // mW
@@ -48,7 +48,7 @@ struct FakeGpu {
 struct FakeWorld {
   std::vector<FakeGpu> gpus;
   int driver_version = 13'000;
-  int init_status = 0;                     // of cuInit
+  int init_status = 0;  // of cuInit
   int nvml_init_status = 0;
   std::set<std::string> missing;           // what cuGetProcAddress does not find
   std::map<std::string, int> cuda_errors;  // call -> status

@@ -3,7 +3,6 @@
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
-
 #include <cuda.h>
 
 #include "fake_gpus.hpp"
@@ -241,9 +240,8 @@ CUresult await_event(CUevent) {
 }
 CUresult elapsed(float* milliseconds, CUevent begin, CUevent end) {
   FAKE_MAY_FAIL("cuEventElapsedTime");
-  *milliseconds = static_cast<float>((reinterpret_cast<FakeEvent*>(end)->at -
-                                      reinterpret_cast<FakeEvent*>(begin)->at) *
-                                     1e3);
+  *milliseconds = static_cast<float>(
+      (reinterpret_cast<FakeEvent*>(end)->at - reinterpret_cast<FakeEvent*>(begin)->at) * 1e3);
   return CUDA_SUCCESS;
 }
 
