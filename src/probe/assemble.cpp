@@ -5,6 +5,7 @@
 
 #include "mais/probe/report.hpp"
 #include "probe/gpu_ways.hpp"
+#include "probe/host_parts.hpp"
 #include "probe/wording.hpp"
 
 namespace mais::probing {
@@ -86,6 +87,7 @@ void Assembly::find_device_nodes() {
     if (device.memory_node && !device.integrated) nodes.insert(*device.memory_node);
   }
   device_nodes_.assign(nodes.begin(), nodes.end());
+  out_.device_nodes = device_nodes_;
 }
 
 void Assembly::find_usable_gpus() {
@@ -198,21 +200,20 @@ void Assembly::add_host() {
   const std::string binds = to_text(out_.budget.bounds.front());
   if (parts.empty() || sum <= Bytes(0)) {
     add_host_space(nullptr, in_.host.total, in_.host.available, budget, binds);
-  } else if (parts.size() == 1) {
-    const Part& part = parts.front();
-    add_host_space(part.node, part.total, part.available, std::min(budget, part.available), binds);
-  } else if (budget >= sum) {
-    for (const Part& part : parts) {
-      add_host_space(part.node, part.total, part.available, part.available,
-                     "what the node has available");
+    return;
+  }
+  std::vector<Bytes> available;
+  for (const Part& part : parts) available.push_back(part.available);
+  const std::vector<Bytes> usable = parts_of(budget, available);
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    const Part& part = parts[i];
+    std::string why = binds;
+    if (parts.size() > 1) {
+      why = budget >= sum ? "what the node has available" : "its part of the host's: " + binds;
     }
-  } else {
-    for (const Part& part : parts) {
-      const double share =
-          static_cast<double>(part.available.count()) / static_cast<double>(sum.count());
-      add_host_space(part.node, part.total, part.available, budget * share,
-                     "its part of the host's: " + binds);
-    }
+    add_host_space(part.node, part.total, part.available, usable[i], why);
+  }
+  if (parts.size() > 1 && budget < sum) {
     out_.notes.push_back("the host may use " + size_text(budget) + " of the " + size_text(sum) +
                          " that its NUMA nodes have: each gets its part of it");
   }

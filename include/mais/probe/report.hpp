@@ -68,6 +68,7 @@ struct MachineReport {
   std::vector<UnusedGpu> unused{};
   std::size_t packages = 0, cores = 0, processing_units = 0;
   HostBudget budget{};              // of the host as a whole
+  std::vector<int> device_nodes{};  // NUMA nodes that are a GPU's memory
   std::optional<Bytes> lockable{};  // for pinned memory; none: no limit of its own
   std::vector<HugePages> huge_pages{};
   std::optional<Pressure> pressure{};
