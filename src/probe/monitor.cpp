@@ -77,7 +77,9 @@ SpaceSample Watcher::latest(SpaceId space) const noexcept {
 class Monitor::State {
  public:
   State(const MachineReport& report, MonitorOptions options)
-      : options_(std::move(options)), watcher_(report, std::move(options_.watcher)) {
+      : options_(std::move(options)),
+        real_(options_.watcher.sampler.root == "/"),
+        watcher_(report, std::move(options_.watcher)) {
     if (!options_.clock) {
       options_.clock = [start = std::chrono::steady_clock::now()] {
         return Time(std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now() - start));
@@ -87,7 +89,7 @@ class Monitor::State {
     const std::string file = watcher_.pressure_file();
     if (file.empty()) {
       pressure_source_ = "none: the kernel tells of no pressure (no PSI)";
-    } else if (!options_.pressure_trigger) {
+    } else if (!options_.pressure_trigger || !real_) {
       pressure_source_ = "averages of " + file;
     } else {
       trigger_ = PressureTrigger::arm(file);
@@ -138,6 +140,7 @@ class Monitor::State {
   }
 
   MonitorOptions options_;
+  const bool real_;  // the running system is watched, not a copy of its files
   Watcher watcher_;
   PressureTrigger trigger_;
   WakeUp wake_;
