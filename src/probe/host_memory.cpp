@@ -144,7 +144,7 @@ void HostMemoryReader::read_nodes(HostMemory& host) {
   }
 }
 
-void HostMemoryReader::read_process(HostMemory& host) {
+void HostMemoryReader::read_limits(HostMemory& host) {
   if (const char* path = "/proc/self/limits"; files_.read(path, text_)) {
     if (const auto limits = parse_process_limits(text_, path)) {
       host.locked_limit = limits->locked;
@@ -154,6 +154,9 @@ void HostMemoryReader::read_process(HostMemory& host) {
       host.doubts.push_back(limits.error().message);
     }
   }
+}
+
+void HostMemoryReader::read_status(HostMemory& host) {
   if (const char* path = "/proc/self/status"; files_.read(path, text_)) {
     if (auto status = parse_process_status(text_, path)) {
       host.allowed_nodes = std::move(status->allowed_nodes);
@@ -206,6 +209,15 @@ void HostMemoryReader::read_huge_pages(HostMemory& host) {
 }
 
 Result<HostMemory> HostMemoryReader::read() {
+  return read(true);
+}
+
+Result<HostMemory> HostMemoryReader::sample() {
+  constexpr unsigned kEvery = 64;
+  return read(samples_++ % kEvery == 0);
+}
+
+Result<HostMemory> HostMemoryReader::read(bool everything) {
   const char* const path = "/proc/meminfo";
   if (!files_.read(path, text_)) {
     return fail(ErrorCode::unavailable,
@@ -233,9 +245,18 @@ Result<HostMemory> HostMemoryReader::read() {
   host.tree = tree_;
   for (const std::string& folder : folders_) read_level(folder, host);
   read_nodes(host);
-  read_process(host);
+  read_status(host);
   read_pressure(host);
-  read_huge_pages(host);
+  if (everything) {
+    settings_ = HostMemory{};
+    read_limits(settings_);
+    read_huge_pages(settings_);
+  }
+  host.locked_limit = settings_.locked_limit;
+  host.address_limit = settings_.address_limit;
+  host.data_limit = settings_.data_limit;
+  host.huge_pages = settings_.huge_pages;
+  host.doubts.insert(host.doubts.end(), settings_.doubts.begin(), settings_.doubts.end());
   return host;
 }
 

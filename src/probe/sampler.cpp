@@ -68,7 +68,7 @@ MonitorReading Sampler::sample() {
   MonitorReading reading;
   reading.spaces.resize(s.spaces);
   reading.devices.resize(s.slot.size());
-  if (const auto host = s.host.read()) {
+  if (const auto host = s.host.sample()) {
     const HostBudget budget = host_budget(*host, s.device_nodes);
     std::vector<Bytes> available;
     for (const std::optional<int>& node : s.host_nodes) {

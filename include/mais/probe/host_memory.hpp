@@ -83,15 +83,17 @@ struct HostMemory {
 // malformed stands in `doubts`, and the figures it would have given are left out.
 Result<HostMemory> read_host_memory(FileTree& files);
 
-// The same for a monitor: finds the files once, then reads only what changes. O(cgroup levels +
-// nodes). One user at a time.
+// The same for a monitor: finds the files once. O(cgroup levels + nodes). One user at a time.
 class HostMemoryReader {
  public:
   explicit HostMemoryReader(FileTree& files);
+  // Everything. Errors as read_host_memory().
   Result<HostMemory> read();
+  // What moves by itself; resource limits and huge pages, which somebody sets, are those of the last
+  // read() or of every 64th sample.
+  Result<HostMemory> sample();
 
  private:
-  struct Level;
   FileTree& files_;
   bool found_ = false;
   CgroupTree tree_ = CgroupTree::none;
@@ -100,11 +102,15 @@ class HostMemoryReader {
   std::vector<std::string> doubts_;
   std::string membership_;
   std::string text_;
+  HostMemory settings_;  // limits and huge pages as read last
+  unsigned samples_ = 0;
 
+  Result<HostMemory> read(bool everything);
   void find_files();
   void read_level(const std::string& folder, HostMemory& host);
   void read_nodes(HostMemory& host);
-  void read_process(HostMemory& host);
+  void read_limits(HostMemory& host);
+  void read_status(HostMemory& host);
   void read_pressure(HostMemory& host);
   void read_huge_pages(HostMemory& host);
 };
