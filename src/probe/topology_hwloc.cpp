@@ -10,6 +10,7 @@
 #include <hwloc/memattrs.h>
 
 #include "mais/probe/topology.hpp"
+#include "probe/topology_xml_check.hpp"
 
 namespace mais::probing {
 
@@ -253,6 +254,7 @@ Result<Topology> read_topology(std::string* xml) {
 }
 
 Result<Topology> read_topology_xml(std::string_view xml) {
+  if (auto fault = check_topology_xml(xml, "hwloc-xml")) return tl::unexpected<Error>(*fault);
   auto topology = new_topology();
   if (!topology) return tl::unexpected<Error>(topology.error());
   // hwloc wants the length with the final zero.
