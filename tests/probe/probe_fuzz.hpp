@@ -12,6 +12,12 @@
 #include "mais/probe/report.hpp"
 #include "probe/host_text.hpp"
 
+// hwloc leaks where it refuses a topology; that is not ours to find.
+extern "C" __attribute__((used)) const char* __lsan_default_suppressions();
+extern "C" const char* __lsan_default_suppressions() {
+  return "leak:libhwloc\n";
+}
+
 namespace mais::probing {
 
 inline void require(bool holds, const char* what) {

@@ -89,8 +89,8 @@ class HostMemoryReader {
   explicit HostMemoryReader(FileTree& files);
   // Everything. Errors as read_host_memory().
   Result<HostMemory> read();
-  // What moves by itself; resource limits and huge pages, which somebody sets, are those of the last
-  // read() or of every 64th sample.
+  // What moves by itself; resource limits and huge pages, which somebody sets, are those of the
+  // last read() or of every 64th sample.
   Result<HostMemory> sample();
 
  private:
