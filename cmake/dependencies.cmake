@@ -53,7 +53,7 @@ mais_enable(PART probe OPTION MAIS_WITH_PROBE WHEN CMAKE_SYSTEM_NAME STREQUAL "L
 if(MAIS_HAS_probe AND NOT MAIS_WITH_HWLOC STREQUAL "OFF")
   find_package(PkgConfig QUIET)
   if(PkgConfig_FOUND)
-    pkg_check_modules(MAIS_HWLOC QUIET IMPORTED_TARGET hwloc>=2.7 hwloc<3)
+    pkg_check_modules(MAIS_HWLOC QUIET IMPORTED_TARGET GLOBAL hwloc>=2.7 hwloc<3)
   endif()
 endif()
 mais_enable(PART hwloc OPTION MAIS_WITH_HWLOC WHEN TARGET PkgConfig::MAIS_HWLOC
