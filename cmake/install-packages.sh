@@ -11,7 +11,7 @@ have() { command -v "$1" >/dev/null 2>&1; }
 installed() { dpkg-query -W -f '${Status}' "$1" 2>/dev/null | grep -q ' installed$'; }
 
 tools=(c++:g++ cmake:cmake ninja:ninja-build pkg-config:pkg-config)
-libraries=(libexpected-dev nlohmann-json3-dev)
+libraries=(libexpected-dev nlohmann-json3-dev libhwloc-dev)
 for group in "$@"; do
   case $group in
     --tests)
