@@ -21,10 +21,13 @@ double largest(const BarPanel& panel) {
 // The title above the panel, on two lines where it is too long for one.
 void draw_title(Svg& svg, const std::string& title, double left, double top, double width) {
   const Font font{.size = 13, .colour = kInk, .bold = true};
-  std::size_t cut = std::string::npos;
-  if (Svg::width_of(title, 14.5) > width) {
+  std::size_t cut = std::string::npos;  // where the longer line is shortest
+  if (Svg::width_of(title, font.size) > width) {
+    std::size_t longer = title.size();
     for (std::size_t at = title.find(' '); at != std::string::npos; at = title.find(' ', at + 1)) {
-      if (cut == std::string::npos || Svg::width_of(title.substr(0, at), 14.5) <= width) cut = at;
+      if (std::max(at, title.size() - at - 1) >= longer) continue;
+      cut = at;
+      longer = std::max(at, title.size() - at - 1);
     }
   }
   if (cut == std::string::npos) {

@@ -65,7 +65,7 @@ Result<Settings> load_settings(const SettingsOptions& options) {
   Settings all;
   all.synthetic = chat->synthetic;
   const std::string a = all.synthetic ? "synthetic chat" : "Azure";
-  const std::string m = all.synthetic ? "synthetic long prompts" : "Mooncake";
+  const std::string m = all.synthetic ? "synthetic documents" : "Mooncake";
   Result<void> failed;
   const auto make = [&](SettingRef& place, const std::string& name, const sim::Trace& of,
                         std::string_view machine, std::optional<Bytes> tier = {}) {
