@@ -47,6 +47,35 @@ mais_enable(PART files OPTION MAIS_WITH_FILES WHEN TARGET nlohmann_json::nlohman
 mais_enable(PART sim OPTION MAIS_WITH_SIM WHEN MAIS_HAS_files
   WHY "it reads and writes JSON through mais::files, which is off")
 
+if(NOT MAIS_WITH_ONNX STREQUAL "OFF")
+  find_package(Protobuf QUIET)
+  if(TARGET protobuf::libprotobuf)
+    find_package(ONNX CONFIG QUIET)
+  endif()
+endif()
+mais_enable(PART onnx OPTION MAIS_WITH_ONNX WHEN TARGET onnx
+  WHY "the ONNX library was not found (Debian: libonnx-dev libprotobuf-dev)")
+
+# Parts of mais::probe: without them it says in its report what is missing.
+mais_enable(PART probe OPTION MAIS_WITH_PROBE WHEN CMAKE_SYSTEM_NAME STREQUAL "Linux"
+  WHY "it reads /proc and /sys, which are Linux's")
+if(MAIS_HAS_probe AND NOT MAIS_WITH_HWLOC STREQUAL "OFF")
+  find_package(PkgConfig QUIET)
+  if(PkgConfig_FOUND)
+    pkg_check_modules(MAIS_HWLOC QUIET IMPORTED_TARGET GLOBAL hwloc>=2.7 hwloc<3)
+  endif()
+endif()
+mais_enable(PART hwloc OPTION MAIS_WITH_HWLOC WHEN TARGET PkgConfig::MAIS_HWLOC
+  WHY "hwloc 2.7 or later was not found, or mais::probe is off (Debian: libhwloc-dev)")
+if(MAIS_HAS_probe AND NOT MAIS_WITH_CUDA STREQUAL "OFF")
+  find_path(MAIS_CUDA_INCLUDE cuda.h
+    PATHS /usr/local/cuda /opt/cuda ENV CUDA_PATH ENV CUDA_HOME
+    PATH_SUFFIXES include targets/x86_64-linux/include targets/sbsa-linux/include)
+  mark_as_advanced(MAIS_CUDA_INCLUDE)
+endif()
+mais_enable(PART cuda OPTION MAIS_WITH_CUDA WHEN MAIS_CUDA_INCLUDE
+  WHY "cuda.h was not found, or mais::probe is off (CUDA toolkit; set MAIS_CUDA_INCLUDE)")
+
 if(NOT MAIS_WITH_SPDLOG STREQUAL "OFF")
   find_package(spdlog CONFIG QUIET)
 endif()

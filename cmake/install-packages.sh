@@ -11,13 +11,13 @@ have() { command -v "$1" >/dev/null 2>&1; }
 installed() { dpkg-query -W -f '${Status}' "$1" 2>/dev/null | grep -q ' installed$'; }
 
 tools=(c++:g++ cmake:cmake ninja:ninja-build pkg-config:pkg-config)
-libraries=(libexpected-dev nlohmann-json3-dev)
+libraries=(libexpected-dev nlohmann-json3-dev libhwloc-dev)
 for group in "$@"; do
   case $group in
     --tests)
       tools+=(clang-format-14:clang-format-14)
-      libraries+=(libgtest-dev libgmock-dev librapidcheck-dev) ;;
-    --examples) libraries+=(libcli11-dev) ;;
+      libraries+=(libgtest-dev libgmock-dev librapidcheck-dev libonnx-dev libprotobuf-dev) ;;
+    --examples) libraries+=(libcli11-dev libonnx-dev libprotobuf-dev) ;;
     *) echo "unknown group of packages: $group (there are --tests and --examples)" >&2; exit 2 ;;
   esac
 done

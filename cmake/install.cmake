@@ -16,7 +16,7 @@ install(EXPORT mais-targets NAMESPACE mais:: DESTINATION ${package_dir})
 
 set(MAIS_COMPONENT_FACTS "")
 foreach(component IN LISTS components)
-  foreach(fact NEEDS PACKAGES)
+  foreach(fact NEEDS PACKAGES PKG_CONFIG)
     get_property(value GLOBAL PROPERTY MAIS_${component}_${fact})
     string(APPEND MAIS_COMPONENT_FACTS "set(mais_${component}_${fact} ${value})\n")
   endforeach()

@@ -1,5 +1,6 @@
 // Plans the memory of an operator graph (JSON, .onnx where built in) or of a list of buffers (CSV).
 #include <algorithm>
+#include <charconv>
 #include <chrono>
 #include <cstdio>
 #include <fstream>
@@ -14,6 +15,9 @@
 
 #include "mais/files/operator_graph_csv.hpp"
 #include "mais/files/operator_graph_json.hpp"
+#ifdef ARENA_READS_ONNX
+#include "mais/files/operator_graph_onnx.hpp"
+#endif
 #include "mais/graph/lifetimes.hpp"
 #include "mais/graph/order.hpp"
 #include "picture.hpp"
@@ -24,10 +28,13 @@ using namespace mais;
 using namespace mais::graph;
 using Clock = std::chrono::steady_clock;
 
+constexpr double kPatience = 60;  // seconds of one search, where --minimize sets none
+
 struct Options {
   std::string file;
   std::optional<std::int64_t> capacity;
   double minimize = 0;
+  std::vector<std::string> bounds;
   std::string csv, json, html;
 };
 
@@ -79,9 +86,10 @@ SearchControl watched(ProgressLine& line, double seconds) {
 Result<ArenaPlan> plan(const ArenaProblem& problem, const Options& options) {
   ProgressLine line("offsets");
   ArenaOptions search;
-  search.max_nodes = INT64_MAX / 4;
-  search.max_rounds = INT64_MAX / 4;
-  search.control = watched(line, options.minimize > 0 ? options.minimize : 60);
+  if (options.minimize > 0 || options.capacity) {  // then time is the limit
+    search.max_nodes = search.max_rounds = search.max_placements = INT64_MAX / 4;
+  }
+  search.control = watched(line, options.minimize > 0 ? options.minimize : kPatience);
   return plan_arena(problem, search);
 }
 
@@ -107,8 +115,39 @@ Result<Outcome> plan_table(const std::string& text, const Options& options) {
   return Outcome{{*std::move(picture)}, {}, {}, {}};
 }
 
-Result<Outcome> plan_graph(const std::string& text, const Options& options) {
-  const Result<OperatorGraph> graph = files::parse_operator_graph_json(text, options.file);
+// "N=8": dimension N is at most 8.
+Result<DimensionBounds> bounds_of(const std::vector<std::string>& texts) {
+  DimensionBounds bounds;
+  for (const std::string& text : texts) {
+    const std::size_t equals = text.rfind('=');
+    std::int64_t most = 0;
+    const char* end = text.data() + text.size();
+    const auto [stop, error] =
+        equals == std::string::npos
+            ? std::from_chars_result{text.data(), std::errc::invalid_argument}
+            : std::from_chars(text.data() + equals + 1, end, most);
+    if (equals == 0 || error != std::errc() || stop != end || most < 1) {
+      return mais::fail(ErrorCode::invalid_argument,
+                        "--bound " + text + ": NAME=LENGTH is needed, with a length of 1 or more");
+    }
+    bounds[text.substr(0, equals)] = {most, {}};
+  }
+  return bounds;
+}
+
+Result<OperatorGraph> read_onnx(const std::string& bytes, const Options& options) {
+  const Result<DimensionBounds> bounds = bounds_of(options.bounds);
+  if (!bounds) return tl::unexpected<Error>(bounds.error());
+#ifdef ARENA_READS_ONNX
+  return files::parse_operator_graph_onnx(bytes, options.file, {.bounds = *bounds});
+#else
+  static_cast<void>(bytes);
+  return mais::fail(ErrorCode::invalid_argument,
+                    options.file + ": this program was built without the ONNX library");
+#endif
+}
+
+Result<Outcome> plan_graph(const Result<OperatorGraph>& graph, const Options& options) {
   if (!graph) return tl::unexpected<Error>(graph.error());
   Outcome outcome;
   std::vector<OpId> given;
@@ -117,8 +156,8 @@ Result<Outcome> plan_graph(const std::string& text, const Options& options) {
   OrderPlan order;
   {
     ProgressLine line("order");
-    order = plan_order(
-        *graph, {.control = watched(line, options.minimize > 0 ? options.minimize / 2 : 60)});
+    order = plan_order(*graph, {.control = watched(line, options.minimize > 0 ? options.minimize / 2
+                                                                              : kPatience)});
   }
   outcome.peak = order.peak;
   outcome.peak_bound = order.lower_bound;
@@ -163,11 +202,18 @@ std::string quoted(const std::string& text) {
   return out + '"';
 }
 
+std::string csv_field(const std::string& text) {
+  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
+  std::string out = "\"";
+  for (const char c : text) out += c == '"' ? "\"\"" : std::string(1, c);
+  return out + '"';
+}
+
 std::string csv_text(const Outcome& outcome) {
   std::string text = "id,offset\n";
   for (const ArenaPicture& each : outcome.arenas) {
     for (std::size_t i = 0; i < each.names.size(); ++i) {
-      text += each.names[i] + "," + std::to_string(each.plan.offsets[i].count()) + "\n";
+      text += csv_field(each.names[i]) + "," + std::to_string(each.plan.offsets[i].count()) + "\n";
     }
   }
   return text;
@@ -240,14 +286,14 @@ bool write(const std::string& path, const std::string& text) {
 
 int main(int argc, char** argv) {
   CLI::App app{
-      "Plans memory: the execution order of lowest peak for an operator graph (.json), and an "
-      "offset "
-      "in one arena for every buffer (of the graph, or of a .csv with columns id, lower, upper, "
-      "size).\nExit status 0: a valid plan within the capacity. 1: none was found, or a file could "
+      "Plans memory: the execution order of lowest peak for an operator graph (.json, .onnx), and "
+      "an offset in one arena for every buffer (of the graph, or of a .csv with columns id, lower, "
+      "upper, size).\nExit status 0: a valid plan within the capacity. 1: none was found, or a "
+      "file could "
       "not be read. Figures go to standard error where a result goes to standard output."};
   app.name("arena");
   Options options;
-  app.add_option("FILE", options.file, "operator graph (.json) or buffers (.csv)")
+  app.add_option("FILE", options.file, "operator graph (.json, .onnx) or buffers (.csv)")
       ->required()
       ->type_name("");
   app.add_option("--capacity", options.capacity, "the arena holds this many bytes; any fit will do")
@@ -256,19 +302,30 @@ int main(int argc, char** argv) {
   app.add_option("--minimize", options.minimize, "search this long for the lowest arena")
       ->type_name("SECONDS")
       ->check(CLI::PositiveNumber);
+  app.add_option("--bound", options.bounds,
+                 "the largest length of a dimension that an .onnx model only names; an unnamed one "
+                 "of input x is \"x[0]\"")
+      ->type_name("NAME=LENGTH");
   app.add_option("--csv", options.csv, "write columns id, offset; - is standard output")
       ->type_name("FILE|-");
   app.add_option("--json", options.json, "write the whole plan; - is standard output")
       ->type_name("FILE|-");
   app.add_option("--html", options.html, "draw the arena over time")->type_name("FILE");
   app.footer("Example: arena model.json --minimize 10 --html arena.html");
-  CLI11_PARSE(app, argc, argv);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;  // --help is one too
+  }
 
   std::ifstream in(options.file, std::ios::binary);
   if (!in) return fault(options.file + ": it cannot be read");
   const std::string text{std::istreambuf_iterator<char>(in), {}};
-  const bool graph = options.file.size() > 5 && options.file.ends_with(".json");
-  const Result<Outcome> outcome = graph ? plan_graph(text, options) : plan_table(text, options);
+  const Result<Outcome> outcome =
+      options.file.ends_with(".onnx") ? plan_graph(read_onnx(text, options), options)
+      : options.file.ends_with(".json")
+          ? plan_graph(files::parse_operator_graph_json(text, options.file), options)
+          : plan_table(text, options);
   if (!outcome) return fault(outcome.error().message);
 
   const std::string lines = summary(*outcome);

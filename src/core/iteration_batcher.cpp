@@ -13,6 +13,9 @@ constexpr std::int64_t kServeEvery = 64;  // tokens between two charges to the f
 // many tokens.
 constexpr double kEvictionPart = 0.005;
 constexpr double kEvictionCredit = 8192;
+// Costs that nobody measured yet may be wrong by two: what they say is impossible is tried, or
+// nothing would ever be learned.
+constexpr double kDoubt = 0.5;
 
 }  // namespace
 
@@ -70,8 +73,10 @@ std::optional<Refusal> IterationBatcher::check(const Ledger& ledger,
                    .available = tenant_limit->count()};
   }
   if (sequence.first_due != kNever) {
-    const Duration alone = from_seconds(cost_.alone(static_cast<double>(sequence.prompt)));
-    if (saturating_add(sequence.arrival, alone) > sequence.first_due) {
+    const double doubt = policy_.learn_costs && !fit_.learned() ? kDoubt : 1;
+    const double seconds = cost_.alone(static_cast<double>(sequence.prompt));
+    const Duration alone = from_seconds(seconds);
+    if (saturating_add(sequence.arrival, from_seconds(doubt * seconds)) > sequence.first_due) {
       return Refusal{.reason = RefusalReason::deadline_impossible,
                      .asked = alone.count(),
                      .available = (sequence.first_due - sequence.arrival).count()};

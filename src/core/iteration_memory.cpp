@@ -12,7 +12,7 @@ constexpr double kTargetPreemptions = 0.01;  // for each request that ends; see 
 constexpr double kSpreadMost = 4;
 constexpr double kSpreadStep = 0.002;
 // The same for late ones, and the memory that is kept clear of them.
-constexpr double kTargetLateLosses = 0.3;  // for each late one that ends
+constexpr double kTargetLateLosses = 0.15;  // for each late one that ends
 constexpr double kDemandMarginStep = 0.005;
 constexpr double kDemandMarginLeast = 1.0;
 constexpr double kDemandMarginMost = 4;

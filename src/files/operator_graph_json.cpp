@@ -1,5 +1,6 @@
 #include "mais/files/operator_graph_json.hpp"
 
+#include <algorithm>
 #include <initializer_list>
 #include <map>
 
@@ -26,7 +27,8 @@ class Reader {
 
   void known(const json& object, const std::string& path, std::initializer_list<const char*> keys) {
     if (!object.is_object()) return wrong(path, "an object is needed");
-    for (const auto& [key, value] : object.items()) {
+    for (auto it = object.begin(); it != object.end(); ++it) {
+      const std::string& key = it.key();  // clang 14 captures no structured binding
       if (std::none_of(keys.begin(), keys.end(), [&](const char* k) { return key == k; })) {
         wrong(path, "unknown field '" + key.substr(0, 40) + "'");
       }
@@ -228,6 +230,8 @@ Result<graph::OperatorGraph> parse_operator_graph_json(std::string_view text,
           text, [](int depth, json::parse_event_t, json&) { return depth <= kDeepest; });
     } catch (const json::parse_error& fault) {
       where = " near byte " + std::to_string(fault.byte);
+    } catch (const json::out_of_range&) {
+      where = "; a number in it is out of range";
     }
     return fail(ErrorCode::parse_error,
                 std::string(name) + ": this is not JSON, or is nested too deeply" + where);

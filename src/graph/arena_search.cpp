@@ -8,6 +8,12 @@ namespace mais::graph {
 namespace {
 
 constexpr std::int64_t kUnplaced = -1;
+constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
+
+// `alignment` is a power of two.
+std::int64_t aligned(std::int64_t offset, std::int64_t alignment) {
+  return (offset + alignment - 1) & -alignment;
+}
 constexpr std::int64_t kChoiceScale = 1'000'000;
 constexpr std::size_t kRemembered = std::size_t{1} << 18;
 
@@ -46,6 +52,8 @@ SkylineSearch::SkylineSearch(const Sections& sections)
       }
     }
   }
+  size_.resize(at(n));
+  for (std::int32_t i = 0; i < n; ++i) size_[at(i)] = cut_.spans[at(i)].size;
   failures_.resize(kRemembered);
   dirty_.resize(at(sections.count));
   choices_.resize(at(sections.count));
@@ -64,6 +72,7 @@ void SkylineSearch::reset() {
     const Span& span = cut_.spans[at(i)];
     if (span.size == 0) {
       offset_[at(i)] = 0;
+      bound_[at(i)] = kNever;
       continue;
     }
     for (std::int32_t s = span.first; s + 1 < span.last; ++s) ++crossing_[at(s)];
@@ -113,6 +122,7 @@ bool SkylineSearch::place(std::int32_t buffer, std::int64_t offset, bool& covere
   offset_[at(buffer)] = offset;
   placed_.push_back(buffer);
   sum_ -= buffer_key(buffer);
+  set(bound_[at(buffer)], kNever);
   for (std::int32_t s = span.first; s < span.last; ++s) {
     rest_[at(s)] -= span.size;
     if (rest_[at(s)] == 0) sum_ -= section_key(s);
@@ -125,7 +135,7 @@ bool SkylineSearch::place(std::int32_t buffer, std::int64_t offset, bool& covere
     if (offset_[at(other)] != kUnplaced) continue;
     covered = true;
     const Span& above = cut_.spans[at(other)];
-    const std::int64_t rest = (top + above.alignment - 1) / above.alignment * above.alignment;
+    const std::int64_t rest = aligned(top, above.alignment);
     if (rest > support_[at(other)]) {
       sum_ -= buffer_key(other);
       set(support_[at(other)], rest);
@@ -144,26 +154,72 @@ bool SkylineSearch::raise_bound(std::int32_t buffer, std::int64_t bound) {
   const Span& span = cut_.spans[at(buffer)];
   for (std::int32_t s = span.first; s < span.last; ++s) {
     // Only where the buffer may have been the lowest.
-    if (floor_[at(s)] < before || floor_[at(s)] >= bound || dirty_[at(s)]) continue;
+    if (dirty_[at(s)] || before > capacity_ - rest_[at(s)] || floor_[at(s)] >= bound) continue;
     dirty_[at(s)] = 1;
     dirty_sections_.push_back(s);
   }
   return bound + span.size <= capacity_;
 }
 
-// A section is empty up to the lowest bound of its unplaced buffers.
+// Draws what follows in each section whose bounds changed, from the lowest bound of its unplaced
+// buffers, who has it, and the next:
+//  - the section is empty up to the lowest;
+//  - all but those at the lowest bound must fit above the next bound;
+//  - if only one buffer can still come first there, it does, and lies no higher than the slack of
+//    the section allows; whatever overlaps it and does not fit below it lies above it.
 bool SkylineSearch::settle_floors(bool fits) {
-  for (const std::int32_t s : dirty_sections_) {
+  for (std::size_t k = 0; k < dirty_sections_.size(); ++k) {
+    const std::int32_t s = dirty_sections_[k];
     dirty_[at(s)] = 0;
     if (!fits || rest_[at(s)] == 0) continue;
-    std::int64_t lowest = std::numeric_limits<std::int64_t>::max();
+    std::int64_t lowest = kNever;
+    std::int64_t next = kNever;
+    std::int64_t lowest_size = 0;
+    std::int32_t first = -1;
+    bool several = false;
     for (const std::int32_t i : members_[at(s)]) {
-      if (offset_[at(i)] == kUnplaced) lowest = std::min(lowest, bound_[at(i)]);
+      const std::int64_t bound = bound_[at(i)];  // of a placed buffer: kNever
+      if (bound < lowest) {
+        next = lowest;
+        lowest = bound;
+        first = i;
+        lowest_size = size_[at(i)];
+        several = false;
+      } else if (bound == lowest) {
+        lowest_size += size_[at(i)];
+        several = true;
+      } else if (bound < next) {
+        next = bound;
+      }
     }
-    if (lowest > floor_[at(s)]) fits &= raise_floor(s, lowest);
+    if (lowest > floor_[at(s)] && !raise_floor(s, lowest)) {
+      fits = false;
+      continue;
+    }
+    if (next == kNever) continue;
+    if (next + rest_[at(s)] - lowest_size > capacity_) {
+      ++weight_[at(s)];
+      fits = false;
+      continue;
+    }
+    const std::int64_t latest = capacity_ - rest_[at(s)];
+    if (!several && next > latest && !lift_above(first, lowest + lowest_size, latest)) {
+      ++weight_[at(s)];
+      fits = false;
+    }
   }
   dirty_sections_.clear();
   return fits;
+}
+
+// What overlaps `first` and does not fit below `latest` lies at or above `top`.
+bool SkylineSearch::lift_above(std::int32_t first, std::int64_t top, std::int64_t latest) {
+  for (const std::int32_t j : overlaps_[at(first)]) {
+    const std::int64_t bound = bound_[at(j)];
+    if (bound >= top || bound + size_[at(j)] <= latest) continue;
+    if (!raise_bound(j, aligned(top, cut_.spans[at(j)].alignment))) return false;
+  }
+  return true;
 }
 
 // Nothing in `section` lies below `floor`.
@@ -262,9 +318,13 @@ std::int64_t SkylineSearch::next_support(std::int32_t buffer, std::int32_t secti
   return most;
 }
 
-bool SkylineSearch::solve(std::int32_t first, std::int32_t last, const Key& outside) {
+bool SkylineSearch::spent() {
   if (--nodes_left_ < 0 || (++total_nodes_ % 2048 == 0 && (*stop_)())) aborted_ = true;
-  if (aborted_) return false;
+  return aborted_;
+}
+
+bool SkylineSearch::solve(std::int32_t first, std::int32_t last, const Key& outside) {
+  if (spent()) return false;
   const Key entry = sum_;
   Key state = sum_;
   state -= outside;
@@ -318,7 +378,7 @@ bool SkylineSearch::solve(std::int32_t first, std::int32_t last, const Key& outs
         next = std::min(next, std::max(bound_[at(i)], next_support(i, section, floor, next)));
       }
     }
-    if (next > capacity_ || !close_up_to(section, next)) return failed();
+    if (spent() || next > capacity_ || !close_up_to(section, next)) return failed();
   }
 }
 

@@ -64,6 +64,7 @@ class SkylineSearch {
   };
 
   void reset();
+  bool spent();  // counts a node: a placement or a section closed; true when they are used up
   bool solve(std::int32_t first, std::int32_t last, const Key& outside);
   bool solve_parts(std::int32_t first, std::int32_t last, const Key& outside);
   bool place(std::int32_t buffer, std::int64_t offset, bool& covered);
@@ -71,6 +72,7 @@ class SkylineSearch {
                             std::int64_t most) const;
   bool raise_bound(std::int32_t buffer, std::int64_t bound);
   bool settle_floors(bool fits);
+  bool lift_above(std::int32_t first, std::int64_t top, std::int64_t latest);
   bool close_up_to(std::int32_t section, std::int64_t floor);
   bool raise_floor(std::int32_t section, std::int64_t floor);
   void set(std::int64_t& where, std::int64_t value);
@@ -95,6 +97,7 @@ class SkylineSearch {
   std::vector<std::int64_t> support_;   // of each buffer: the highest top below it, aligned
   std::vector<std::int64_t> bound_;     // of each buffer: it lies at or above; >= its floors
   std::vector<std::int64_t> offset_;    // -1: unplaced
+  std::vector<std::int64_t> size_;
   std::vector<std::int32_t> rank_;
   std::vector<Change> changes_;
   std::vector<std::int32_t> placed_;

@@ -184,10 +184,21 @@ Result<OperatorGraph> GraphBuilder::build() const {
       if (work.space.value() >= graph.spaces_.size()) {
         return wrong(op_label(v) + " has workspace in a space nobody declared");
       }
-      if (work.size < Bytes(0) || work.size.count() > kMostBytes / 2) {
+      if (work.size < Bytes(0)) {
         return wrong(op_label(v) + " has a workspace of " + std::to_string(work.size.count()) +
-                     " bytes; it must lie in 0 to 2^61");
+                     " bytes; it must be 0 or more");
       }
+      // With what aligning adds, so that no sum of what is alive can overflow.
+      const std::int64_t alignment = graph.spaces_[work.space.value()].alignment.count();
+      total = mais::detail::saturating_add(
+          total, mais::detail::saturating_add(work.size.count(), alignment));
+      if (total > kMostBytes) {
+        return wrong(op_label(v) + ": sizes and workspaces up to here exceed 2^62 bytes");
+      }
+    }
+    if (op.in_place.size() > kMostInPlace) {
+      return wrong(op_label(v) + " has " + std::to_string(op.in_place.size()) +
+                   " in-place pairs; at most " + std::to_string(kMostInPlace) + " are supported");
     }
     for (const InPlace& pair : op.in_place) {
       const auto among = [](const std::vector<TensorId>& list, TensorId t) {

@@ -4,6 +4,7 @@
 #include <limits>
 #include <string>
 
+#include "graph/order_beam.hpp"
 #include "graph/order_model.hpp"
 #include "graph/order_portfolio.hpp"
 #include "graph/order_search.hpp"
@@ -12,8 +13,8 @@ namespace mais::graph {
 
 namespace {
 
-constexpr std::size_t kExactSteps = 4000;
-constexpr std::size_t kManySteps = 50'000;  // beyond it only the cheapest fast orders
+constexpr std::size_t kClosureSteps = 20'000;  // beyond it the closure takes too much memory
+constexpr std::size_t kManySteps = 50'000;     // beyond it only the cheapest fast orders
 
 class Ordering {
  public:
@@ -21,13 +22,14 @@ class Ordering {
       : model_(model_of(graph)), options_(options) {}
 
   OrderPlan run() {
-    bool exact = model_.steps.size() <= kExactSteps;
+    const std::size_t n = model_.steps.size();
     keep(given_order(model_));
-    bound_ = step_bound(model_, best_order_, exact);
+    bound_ = step_bound(model_, best_order_, n <= kClosureSteps);
     try_portfolio();
-    if (!exact) raise_bound_at_peak();
-    if (exact && !done()) exact = search();
+    if (n > kClosureSteps) raise_bound_at_peak();
+    if (n <= kManySteps && !done()) search();
     if (!done()) reorder_windows();
+    if (n <= kManySteps && !done()) follow_beams();
     OrderPlan plan;
     plan.order.reserve(best_order_.size());
     for (const std::int32_t v : best_order_) {
@@ -50,6 +52,7 @@ class Ordering {
   }
 
   void keep(StepOrder order) {
+    if (order.size() != model_.steps.size()) return;  // a search that found none
     const Peak peak = peak_of(model_, order);
     if (peak.level < best_) {
       best_ = peak.level;
@@ -87,12 +90,17 @@ class Ordering {
   }
 
   // Forwards and on the reversed graph by turns, since one of them is often much the easier.
-  bool search() {
+  void search() {
+    // A state of a larger graph takes more time and memory.
+    const std::int64_t thousands =
+        std::max<std::int64_t>(1, static_cast<std::int64_t>(model_.steps.size()) / 1000);
+    const std::int64_t most = options_.max_states / (thousands * thousands);
+    if (most == 0) return;
     const OrderModel back = reversed(model_);
     DownsetSearch ahead(model_, bound_, best_);
     DownsetSearch behind(back, bound_, best_);
     std::int64_t budget = 2000;
-    while (!stopped_ && states_ < options_.max_states) {
+    while (!stopped_ && states_ < most) {
       for (DownsetSearch* each : {&ahead, &behind}) {
         const std::int64_t before = each->states();
         const bool settled = each->run(budget, [this, each] {
@@ -108,12 +116,28 @@ class Ordering {
         }
         if (settled) {
           bound_ = best_;
-          return true;
+          return;
         }
       }
       budget *= 2;
     }
-    return false;
+  }
+
+  // Beams that double in width, forwards and on the reversed graph, in a part of the states.
+  void follow_beams() {
+    const auto n = static_cast<std::int64_t>(model_.steps.size());
+    const OrderModel back = reversed(model_);
+    const std::int64_t thousands = std::max<std::int64_t>(1, n / 1000);
+    std::int64_t left = options_.max_states / (thousands * thousands);
+    for (std::int64_t width = 4; 2 * width * n <= left && !done(); width *= 2) {
+      left -= 2 * width * n;
+      states_ += 2 * width * n;
+      const auto stopped = [this] { return stop(); };
+      keep(beam_order(model_, static_cast<std::size_t>(width), best_, stopped));
+      StepOrder order = beam_order(back, static_cast<std::size_t>(width), best_, stopped);
+      std::reverse(order.begin(), order.end());
+      keep(std::move(order));
+    }
   }
 
   // Solves a window of steps around the peak exactly, as long as that lowers it.

@@ -191,8 +191,8 @@ OrderRun::Effect OrderRun::effect(std::int32_t v) const {
     if (closes(touch)) effect.after[item.space] -= item.size;
   }
   for (const auto& [space, bytes] : step.workspace) effect.during[space] += bytes;
-  std::uint64_t taken = 0;  // pairs that apply
-  for (std::size_t r = 0; r < std::min<std::size_t>(step.reuses.size(), 64); ++r) {
+  std::uint64_t taken = 0;  // pairs that apply; there are at most kMostInPlace
+  for (std::size_t r = 0; r < step.reuses.size(); ++r) {
     const OrderModel::Reuse& reuse = step.reuses[r];
     bool dies = false;
     bool born = false;
@@ -208,6 +208,55 @@ OrderRun::Effect OrderRun::effect(std::int32_t v) const {
     if (dies && born) {
       taken |= std::uint64_t{1} << r;
       const OrderModel::Item& item = model_.items[at(reuse.born)];
+      effect.during[item.space] -= item.size;
+    }
+  }
+  return effect;
+}
+
+OrderRun::Effect effect_after(const OrderModel& model, const std::vector<std::uint64_t>& done,
+                              const Levels& in_use, std::int32_t v) {
+  OrderRun::Effect effect{in_use, {}};
+  const OrderModel::Step& step = model.steps[at(v)];
+  const auto is_done = [&done](std::int32_t u) {
+    return (done[at(u) / 64] >> (at(u) % 64) & 1U) != 0;
+  };
+  const auto opens = [&](const OrderModel::Touch& touch) {
+    const OrderModel::Item& item = model.items[at(touch.item)];
+    return touch.opens && !item.open &&
+           std::none_of(item.openers.begin(), item.openers.end(), is_done);
+  };
+  const auto closes = [&](const OrderModel::Touch& touch) {
+    const OrderModel::Item& item = model.items[at(touch.item)];
+    return touch.closes && item.closable &&
+           std::all_of(item.closers.begin(), item.closers.end(),
+                       [&](std::int32_t u) { return u == v || is_done(u); });
+  };
+  Levels freed{};
+  for (const OrderModel::Touch& touch : step.touches) {
+    const OrderModel::Item& item = model.items[at(touch.item)];
+    if (opens(touch)) effect.during[item.space] += item.size;
+    if (closes(touch)) freed[item.space] += item.size;
+  }
+  for (std::size_t s = 0; s < model.spaces; ++s) effect.after[s] = effect.during[s] - freed[s];
+  for (const auto& [space, bytes] : step.workspace) effect.during[space] += bytes;
+  std::uint64_t taken = 0;
+  for (std::size_t r = 0; r < step.reuses.size(); ++r) {
+    const OrderModel::Reuse& reuse = step.reuses[r];
+    bool dies = false;
+    bool born = false;
+    for (const OrderModel::Touch& touch : step.touches) {
+      dies = dies || (touch.item == reuse.dying && closes(touch));
+      born = born || (touch.item == reuse.born && opens(touch));
+    }
+    for (std::size_t q = 0; q < r && dies; ++q) {
+      const OrderModel::Reuse& earlier = step.reuses[q];
+      const bool applied = (taken >> q & 1U) != 0;
+      if (applied && (earlier.dying == reuse.dying || earlier.born == reuse.born)) dies = false;
+    }
+    if (dies && born) {
+      taken |= std::uint64_t{1} << r;
+      const OrderModel::Item& item = model.items[at(reuse.born)];
       effect.during[item.space] -= item.size;
     }
   }

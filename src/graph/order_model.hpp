@@ -88,6 +88,10 @@ class OrderRun {
   std::vector<std::int32_t> closers_xor_;
 };
 
+// As OrderRun::effect, after the steps whose bits are set in `done`, with `in_use` bytes.
+OrderRun::Effect effect_after(const OrderModel& model, const std::vector<std::uint64_t>& done,
+                              const Levels& in_use, std::int32_t step);
+
 // The largest level, and the first step that reaches it.
 struct Peak {
   std::int64_t level = 0;

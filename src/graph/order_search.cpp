@@ -38,51 +38,8 @@ bool DownsetSearch::is_done(std::int32_t step) const {
   return (at_.bits[at(step) / 64] >> (at(step) % 64) & 1U) != 0;
 }
 
-// As OrderRun::effect, from the bits alone.
 OrderRun::Effect DownsetSearch::effect(std::int32_t v) const {
-  OrderRun::Effect effect{at_.in_use, {}};
-  const OrderModel::Step& step = model_.steps[at(v)];
-  const auto opens = [&](const OrderModel::Touch& touch) {
-    const OrderModel::Item& item = model_.items[at(touch.item)];
-    return touch.opens && !item.open &&
-           std::none_of(item.openers.begin(), item.openers.end(),
-                        [this](std::int32_t u) { return is_done(u); });
-  };
-  const auto closes = [&](const OrderModel::Touch& touch) {
-    const OrderModel::Item& item = model_.items[at(touch.item)];
-    return touch.closes && item.closable &&
-           std::all_of(item.closers.begin(), item.closers.end(),
-                       [&](std::int32_t u) { return u == v || is_done(u); });
-  };
-  Levels freed{};
-  for (const OrderModel::Touch& touch : step.touches) {
-    const OrderModel::Item& item = model_.items[at(touch.item)];
-    if (opens(touch)) effect.during[item.space] += item.size;
-    if (closes(touch)) freed[item.space] += item.size;
-  }
-  for (std::size_t s = 0; s < model_.spaces; ++s) effect.after[s] = effect.during[s] - freed[s];
-  for (const auto& [space, bytes] : step.workspace) effect.during[space] += bytes;
-  std::uint64_t taken = 0;
-  for (std::size_t r = 0; r < std::min<std::size_t>(step.reuses.size(), 64); ++r) {
-    const OrderModel::Reuse& reuse = step.reuses[r];
-    bool dies = false;
-    bool born = false;
-    for (const OrderModel::Touch& touch : step.touches) {
-      dies = dies || (touch.item == reuse.dying && closes(touch));
-      born = born || (touch.item == reuse.born && opens(touch));
-    }
-    for (std::size_t q = 0; q < r && dies; ++q) {
-      const OrderModel::Reuse& earlier = step.reuses[q];
-      const bool applied = (taken >> q & 1U) != 0;
-      if (applied && (earlier.dying == reuse.dying || earlier.born == reuse.born)) dies = false;
-    }
-    if (dies && born) {
-      taken |= std::uint64_t{1} << r;
-      const OrderModel::Item& item = model_.items[at(reuse.born)];
-      effect.during[item.space] -= item.size;
-    }
-  }
-  return effect;
+  return effect_after(model_, at_.bits, at_.in_use, v);
 }
 
 bool DownsetSearch::not_above(const Levels& a, const Levels& b) const {

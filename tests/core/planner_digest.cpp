@@ -104,6 +104,7 @@ void run(const Policy& policy, Digest& digest) {
       digest.add(static_cast<std::uint64_t>(step.id));
       digest.add(static_cast<std::uint64_t>(step.predicted.count()));
       report = core::StepReport{.step = step.id};
+      report->took = step.predicted * static_cast<std::int64_t>(80 + random.below(41)) / 100;
       for (const core::StepEntry& entry : step.entries) {
         digest.add(static_cast<std::uint64_t>(entry.request));
         digest.add(static_cast<std::uint64_t>(entry.context.count() << 32 | entry.tokens.count()));

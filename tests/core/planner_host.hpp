@@ -108,6 +108,7 @@ class Host {
   StepReport done(InstanceId instance, Random* random = nullptr) {
     Pool& pool = pools_[instance.value()];
     StepReport report{.step = pool.step->id};
+    if (random != nullptr) report.took = pool.step->predicted * random->between(60, 160) / 100;
     const Model& model = config_->models[config_->instances[instance.value()].model.value()];
     for (const StepEntry& entry : pool.step->entries) {
       if (model.batching == Batching::request) continue;

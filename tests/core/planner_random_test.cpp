@@ -387,6 +387,14 @@ TEST_P(RandomRuns, EveryRequestEndsOnceAndEveryByteReturns) {
   }
 }
 
+// Requests are overdue soon, so that much goes before its turn.
+Policy impatient() {
+  Policy policy = Policy::projected();
+  policy.overdue_after = 1.5;
+  policy.overdue_share = 0.6;
+  return policy;
+}
+
 Policy refusing() {
   Policy policy = Policy::projected();
   policy.refuse_hopeless = true;
@@ -403,6 +411,8 @@ INSTANTIATE_TEST_SUITE_P(
         Variant{"projected", Policy::projected(), false},
         Variant{"projected_prefixes", Policy::projected(), true},
         Variant{"deadline", Policy{.order = OrderPolicy::deadline, .refuse_hopeless = false}, true},
+        Variant{"shortest", Policy{.order = OrderPolicy::shortest}, false},
+        Variant{"impatient", impatient(), false}, Variant{"impatient_prefixes", impatient(), true},
         Variant{"refusing", refusing(), true}),
     [](const auto& variant) { return std::string(variant.param.name); });
 

@@ -127,10 +127,22 @@ TEST(PlannerRefuses, MoreRequestsThanItMayHold) {
 }
 
 TEST(PlannerRefuses, DeadlinesThatEvenAnIdleMachineMisses) {
+  Config config = small_world(Policy::projected());
+  config.policy.learn_costs = false;  // they are what they are
+  Table table(config);
+  Request request = prompt_of(4, 2);
+  request.deadlines.ttft = 3ms;  // a millisecond a token
+  expect_refusal(table, request, RefusalReason::deadline_impossible, 4'000'000, 3'000'000);
+}
+
+TEST(PlannerRefuses, OnlyWhatIsFarFromPossibleBeforeCostsAreMeasured) {
   Table table(small_world(Policy::projected()));
   Request request = prompt_of(4, 2);
-  request.deadlines.ttft = 2ms;  // a millisecond a token
-  expect_refusal(table, request, RefusalReason::deadline_impossible, 4'000'000, 2'000'000);
+  request.deadlines.ttft = 3ms;
+  table.submit(request);
+  EXPECT_EQ(table.out.list.at(0).kind, ActionKind::accepted);
+  request.deadlines.ttft = 1ms;
+  expect_refusal(table, request, RefusalReason::deadline_impossible, 4'000'000, 1'000'000);
 }
 
 TEST(PlannerRefuses, WhoseOnlyInstanceIsLost) {

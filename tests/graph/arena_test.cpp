@@ -190,6 +190,7 @@ TEST(ArenaValidator, FindsPlantedFaults) {
   EXPECT_THAT(faults({0_B}, 16_B), HasSubstr("1 offsets for 3 buffers"));
 }
 
+#ifdef MAIS_SHARED_DATA
 std::vector<Buffer> read_minimalloc(const std::filesystem::path& path) {
   std::ifstream in(path);
   std::string line;
@@ -206,6 +207,7 @@ std::vector<Buffer> read_minimalloc(const std::filesystem::path& path) {
   }
   return buffers;
 }
+#endif
 
 TEST(Arena, TheChallengingInstancesFitIntoTheirCapacity) {
 #ifdef MAIS_SHARED_DATA

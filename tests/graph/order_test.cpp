@@ -181,6 +181,12 @@ TEST(OperatorGraph, BuildNamesWhatIsWrong) {
               }),
               HasSubstr("in place, tensor 1 (y) has 128 aligned bytes"));
   EXPECT_THAT(message([](auto& b) {
+                const TensorId x = b.tensor({"x", 1_B});
+                const TensorId y = b.tensor({"y", 1_B});
+                b.op({"v", {x}, {y}, {}, {}, std::vector<InPlace>(65, InPlace{x, y})});
+              }),
+              HasSubstr("operator 0 (v) has 65 in-place pairs; at most 64"));
+  EXPECT_THAT(message([](auto& b) {
                 b.op({"v", {}, {}, {OpId(4)}});
               }),
               HasSubstr("waits for an operator nobody declared"));
@@ -188,6 +194,10 @@ TEST(OperatorGraph, BuildNamesWhatIsWrong) {
                 b.op({"v", {}, {}, {}, {{-(1_B)}}});
               }),
               HasSubstr("workspace of -1 bytes"));
+  EXPECT_THAT(message([](auto& b) {
+                b.op({"v", {}, {}, {}, {{Bytes(std::int64_t{1} << 61)}, {Bytes::max()}}});
+              }),
+              HasSubstr("operator 0 (v): sizes and workspaces up to here exceed 2^62 bytes"));
 }
 
 }  // namespace

@@ -32,10 +32,10 @@ struct ArenaProblem {
 };
 
 struct ArenaOptions {
-  std::int64_t max_nodes = 20'000'000;      // of exact search; about 2 million a second
-  std::int64_t max_rounds = 100'000;        // of annealing, when the proof does not come
-  std::int64_t max_placements = 4'000'000;  // in all rounds of annealing
-  std::uint64_t seed = 1;                   // of the improvement; the same seed gives the same plan
+  std::int64_t max_nodes = 3'000'000;     // of exact search; 200,000 to 500,000 a second
+  std::int64_t max_rounds = 100'000;      // of annealing, when the proof does not come; 0: none
+  std::int64_t max_placements = 400'000;  // of buffers, in all windows and rounds of annealing
+  std::uint64_t seed = 1;                 // of the improvement; the same seed gives the same plan
   SearchControl control{};
 };
 
@@ -54,8 +54,9 @@ Result<Bytes> load_bound(const std::vector<Buffer>& buffers);
 // from the load bound upwards until it meets it, proves what it has, or is stopped.
 //
 // Greedy placements (first fit over an index of free ranges, several orders; O(n log^2 n) each)
-// give the first plan; up to a few thousand buffers an exact depth-first search follows, then
-// improvement by re-placing what stands at the top. The same problem and options give the same
+// give the first plan; then windows of time around what stands highest are placed anew; up to a few
+// thousand buffers an exact depth-first search follows; annealing of the greedy order comes last.
+// The same problem and options give the same
 // plan, unless `control.stop` cuts in.
 //
 // Errors: invalid_argument (a buffer with upper <= lower, a negative size, an alignment that is not

@@ -23,6 +23,7 @@ using TensorId = Id<struct TensorTag>;    // OperatorGraph::tensors()
 using StorageId = Id<struct StorageTag>;  // OperatorGraph::storages()
 
 inline constexpr std::size_t kMostSpaces = 8;
+inline constexpr std::size_t kMostInPlace = 64;  // pairs of one operator
 
 // A memory with its own arena.
 struct Space {
@@ -107,7 +108,8 @@ class GraphBuilder {
   // O(V + E log E). Errors (invalid_argument, naming the tensor or operator): an id nobody
   // declared, an unknown size, a size or workspace below 0 or a total beyond 2^62 bytes, a bad
   // alignment, several producers, a view that is its own ancestor, an in-place pair of different
-  // size or space or not of this operator, a cycle, more than kMostSpaces spaces.
+  // size or space or not of this operator, a cycle, more than kMostSpaces spaces or
+  // kMostInPlace pairs.
   Result<OperatorGraph> build() const;
 
  private:
