@@ -63,14 +63,16 @@ Findings AblationStudy::findings(const Workbench& known) const {
     plot.panels.push_back({.title = column.setting->name});
     head.push_back(column.setting->name);
   }
-  std::vector<std::vector<std::string>> rows;
+  std::vector<std::vector<std::string>> rows, preempted;
   for (const Row& row : rows_) {
     plot.rows.push_back(row.name);
     rows.push_back({row.name});
+    preempted.push_back({row.name});
     for (std::size_t i = 0; i < columns_.size(); ++i) {
       const auto wanted = job(row, columns_[i]);
       if (!wanted) {
         rows.back().push_back("-");
+        preempted.back().push_back("-");
         plot.panels[i].wide.emplace_back(std::nullopt);
         continue;
       }
@@ -83,6 +85,10 @@ Findings AblationStudy::findings(const Workbench& known) const {
         change = text;
       }
       rows.back().push_back(fixed(at.capacity_90, 3) + change + " / " + fixed(at.capacity_99, 3));
+      const double computed = static_cast<double>(at.run.computed.count());
+      const double again = static_cast<double>(at.run.recomputed.count());
+      preempted.back().push_back(std::to_string(at.run.preemptions) + " (" +
+                                 percent(computed > 0 ? again / computed : 0, 2) + ")");
       plot.panels[i].wide.emplace_back(at.capacity_90);
       plot.panels[i].rule = {.y = full, .text = {}};
     }

@@ -6,6 +6,8 @@
 
 namespace evaluate {
 
+using namespace mais;
+
 namespace {
 
 struct Told {
@@ -25,16 +27,45 @@ Variant wrong(const Told& told, bool learning) {
   return variant;
 }
 
+// The right costs, then each wrong one, learned and believed.
+std::vector<Variant> variants() {
+  std::vector<Variant> all = {projected()};
+  for (const Told& told : kTold) {
+    for (const bool learning : {true, false}) all.push_back(wrong(told, learning));
+  }
+  return all;
+}
+
+// Requests that arrive earlier may meet a planner that is still learning: many more than 200 steps.
+constexpr double kLearned = 60;  // seconds
+
+// Part of the requests that arrive from then on that is good.
+double attained_later(const Job& job, const sim::RunResult& run) {
+  const double speed = job.requests_per_second / sim::mean_rate(job.setting->trace);
+  double all = 0, good = 0;
+  for (std::size_t i = 0; i < run.good_requests.size(); ++i) {
+    if (to_seconds(job.setting->trace.requests[i].arrival) / speed < kLearned) continue;
+    ++all;
+    good += run.good_requests[i] ? 1 : 0;
+  }
+  return all > 0 ? good / all : 0;
+}
+
 }  // namespace
 
-std::vector<Job> CostsStudy::jobs(const Workbench&) const {
+std::optional<Job> CostsStudy::at_99(const SettingRef& setting, const Variant& variant,
+                                     const Workbench& known) const {
+  const Outcome* outcome = known.find(capacity_of(setting, projected()));
+  if (outcome == nullptr || outcome->capacity_99 <= 0) return std::nullopt;
+  return at_load(setting, variant, outcome->capacity_99);
+}
+
+std::vector<Job> CostsStudy::jobs(const Workbench& known) const {
   std::vector<Job> jobs;
   for (const SettingRef& setting : settings_) {
-    jobs.push_back(capacity_of(setting, projected()));
-    for (const Told& told : kTold) {
-      for (const bool learning : {true, false}) {
-        jobs.push_back(capacity_of(setting, wrong(told, learning)));
-      }
+    for (const Variant& variant : variants()) {
+      jobs.push_back(capacity_of(setting, variant));
+      if (auto job = at_99(setting, variant, known)) jobs.push_back(*std::move(job));
     }
   }
   return jobs;
@@ -63,27 +94,33 @@ Findings CostsStudy::findings(const Workbench& known) const {
                .rows = {"right costs"},
                .looks = {0},
                .panels = {}};
-  std::vector<Variant> variants = {projected()};
-  for (const Told& told : kTold) {
-    for (const bool learning : {true, false}) {
-      variants.push_back(wrong(told, learning));
-      plot.rows.push_back(variants.back().name);
-      plot.looks.push_back(learning ? 2 : 1);
-    }
+  for (const Variant& variant : variants()) {
+    if (!variant.cost_error) continue;
+    plot.rows.push_back(variant.name);
+    plot.looks.push_back(variant.policy.learn_costs ? 2 : 1);
   }
   std::vector<std::string> head = {"told"};
   std::vector<std::vector<std::string>> rows;
   for (const std::string& name : plot.rows) rows.push_back({name});
+  std::vector<std::vector<std::string>> later = rows;
   for (const SettingRef& setting : settings_) {
     head.push_back(setting->name);
     BarPanel panel{.title = setting->name};
     const double knowing = known.at(capacity_of(setting, projected())).capacity_90;
-    for (std::size_t i = 0; i < variants.size(); ++i) {
-      const Outcome& at = known.at(capacity_of(setting, variants[i]));
+    const std::vector<Variant> all = variants();
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      const Outcome& at = known.at(capacity_of(setting, all[i]));
       panel.wide.emplace_back(at.capacity_90);
       rows[i].push_back(fixed(at.capacity_90, 3) + " (" +
                         percent(knowing > 0 ? at.capacity_90 / knowing : 0, 0) + ") / " +
                         fixed(at.capacity_99, 3));
+      if (const auto job = at_99(setting, all[i], known)) {
+        const sim::RunResult& run = known.at(*job).run;
+        later[i].push_back(percent(run.attainment, 2) + " / " +
+                           percent(attained_later(*job, run), 2));
+      } else {
+        later[i].push_back("-");
+      }
     }
     panel.rule = {.y = knowing, .text = {}};
     plot.panels.push_back(std::move(panel));

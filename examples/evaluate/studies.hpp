@@ -104,6 +104,10 @@ class CostsStudy final : public Study {
   double least_kept(const Workbench& known) const;
 
  private:
+  // At the capacity-99 of knowing the costs; none where that is 0 or not known.
+  std::optional<Job> at_99(const SettingRef& setting, const Variant& variant,
+                           const Workbench& known) const;
+
   std::vector<SettingRef> settings_;
 };
 

@@ -18,7 +18,9 @@ inline constexpr const char* kGrid = "#e6eaef";
 
 inline std::string number(double value, int digits = 3) {
   char text[32];
-  std::snprintf(text, sizeof text, "%.*g", digits, value);
+  // Whole numbers in full: 2000, not 2e+03.
+  const bool large = std::abs(value) >= std::pow(10, digits);
+  std::snprintf(text, sizeof text, large ? "%.*f" : "%.*g", large ? 0 : digits, value);
   return text;
 }
 
