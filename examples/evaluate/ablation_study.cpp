@@ -93,11 +93,15 @@ Findings AblationStudy::findings(const Workbench& known) const {
       plot.panels[i].rule = {.y = full, .text = {}};
     }
   }
-  return {.markdown =
-              "Capacity-90 (change against the default) / capacity-99, requests per "
-              "second.\n\n" +
-              table(head, rows),
-          .plots = {{"ablation", to_svg(plot)}}};
+  return {
+      .markdown =
+          "Capacity-90 (change against the default) / capacity-99, requests per "
+          "second; - where the trace shares no prefixes and the machine has no host tier.\n\n" +
+          table(head, rows) +
+          "\nPreemptions (part of all tokens that was computed again) at capacity-90 of each, or "
+          "at the lowest load tried where that is 0:\n\n" +
+          table(head, preempted),
+      .plots = {{"ablation", to_svg(plot)}}};
 }
 
 }  // namespace evaluate

@@ -128,7 +128,10 @@ Findings CostsStudy::findings(const Workbench& known) const {
   return {.markdown =
               "Capacity-90 (part of what knowing the costs carries) / capacity-99, requests "
               "per second. The first 200 steps, in which the costs are learned, count.\n\n" +
-              table(head, rows),
+              table(head, rows) +
+              "\nGood requests at the capacity-99 of knowing the costs: of all / of those that "
+              "arrive after the first minute.\n\n" +
+              table(head, later),
           .plots = {{"costs", to_svg(plot)}}};
 }
 
