@@ -3,9 +3,9 @@
 #include <fstream>
 #include <iostream>
 
+#include "../progress.hpp"
 #include "mais/sim/report.hpp"
 #include "options.hpp"
-#include "progress.hpp"
 #include "study.hpp"
 
 namespace {
@@ -57,7 +57,7 @@ int main(int argc, char** argv) {
   if (trace->requests.empty()) return fail_with("every request is longer than the pool of state");
 
   Result<sim::Report> report = [&] {
-    replay::Progress progress;
+    example::Progress progress("replay");
     return replay::study(*options, *trace, left_out, *scenario, progress);
   }();
   if (!report) {

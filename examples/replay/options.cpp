@@ -7,6 +7,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "../plain_formatter.hpp"
 #include "mais/files/config_json.hpp"
 #include "mais/files/unit_text.hpp"
 
@@ -35,14 +36,6 @@ largest loads in requests per second at which it is 90 % or 99 %.
 
 Exit status: 0 done, 1 the input could not be used, 2 wrong options,
 3 the scheduler was at fault (out of memory, or requests that never ended).)";
-
-// Shows what kind of value an option takes, without the checks on it.
-class PlainFormatter : public CLI::Formatter {
-  std::string make_option_opts(const CLI::Option* option) const override {
-    const std::string type = option->get_type_name();
-    return type.empty() ? type : " " + type.substr(0, type.find(':'));
-  }
-};
 
 std::string joined(const std::vector<std::string>& words) {
   std::string text;
@@ -75,7 +68,7 @@ tl::expected<Options, ExitStatus> read_options(int argc, char** argv) {
   CLI::App app(kAbout);
   app.name("replay");
   app.footer(kFooter);
-  app.formatter(std::make_shared<PlainFormatter>());
+  app.formatter(std::make_shared<example::PlainFormatter>());
   app.get_formatter()->column_width(27);
 
   const std::string what = "What to replay";

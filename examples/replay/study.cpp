@@ -7,7 +7,6 @@
 
 #include "mais/sim/capacity.hpp"
 #include "mais/sim/simulator.hpp"
-#include "mais/sim/step_cost.hpp"
 
 namespace replay {
 
@@ -24,7 +23,7 @@ std::string number(double value) {
 class Study {
  public:
   Study(const Options& options, const sim::Trace& trace, const sim::Scenario& scenario,
-        Progress& progress)
+        example::Progress& progress)
       : options_(options), trace_(trace), scenario_(scenario), progress_(progress) {}
 
   Result<sim::PolicyReport> measure(const std::string& name) {
@@ -36,7 +35,7 @@ class Study {
           [&](double at, std::optional<double> stop_below) {
             return run(name, policy, {.rate = at, .stop_below = stop_below}, "searching capacity");
           },
-          {.first = first_guess()});
+          {.first = sim::rate_beyond_capacity(trace_, scenario_)});
       const Result<double> at_90 = search.largest_rate(0.90);
       if (!at_90) return tl::unexpected<Error>(at_90.error());
       const Result<double> at_99 = search.largest_rate(0.99);
@@ -90,7 +89,8 @@ class Study {
       for (const sim::PolicyReport& policy : report.policies) {
         best = std::max(best, policy.capacity_90.value_or(0));
       }
-      centre = best > 0 ? best / sim::mean_rate(trace_) : first_guess() / 16;
+      centre = best > 0 ? best / sim::mean_rate(trace_)
+                        : sim::rate_beyond_capacity(trace_, scenario_) / 16;
     }
     std::vector<double> rates;
     for (const double part : {0.15, 0.3, 0.45, 0.6, 0.75, 0.9, 1.05, 1.25, 1.5, 2.0, 2.5}) {
@@ -112,26 +112,16 @@ class Study {
     return result;
   }
 
-  // A load that no scheduler carries: several times what the machine computes at its best.
-  double first_guess() const {
-    const sim::SimulatedDevice device =
-        sim::device_of(scenario_.config, scenario_.config.instances.front());
-    const double seconds = to_seconds(device.offline_bound(trace_, sim::pool_tokens(scenario_))) /
-                           static_cast<double>(scenario_.config.instances.size());
-    const double carried = static_cast<double>(trace_.requests.size()) / std::max(seconds, 1e-9);
-    return 4 * carried / std::max(sim::mean_rate(trace_), 1e-9);
-  }
-
   const Options& options_;
   const sim::Trace& trace_;
   const sim::Scenario& scenario_;
-  Progress& progress_;
+  example::Progress& progress_;
 };
 
 }  // namespace
 
 Result<sim::Report> study(const Options& options, const sim::Trace& trace, std::size_t left_out,
-                          const sim::Scenario& scenario, Progress& progress) {
+                          const sim::Scenario& scenario, example::Progress& progress) {
   if (options.capacity && sim::mean_rate(trace) <= 0) {
     return fail(ErrorCode::invalid_argument,
                 "--capacity needs requests that arrive at different times");

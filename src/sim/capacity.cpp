@@ -4,7 +4,19 @@
 #include <cmath>
 #include <utility>
 
+#include "mais/sim/step_cost.hpp"
+
 namespace mais::sim {
+
+double rate_beyond_capacity(const Trace& trace, const Scenario& scenario) {
+  const double recorded = mean_rate(trace);
+  if (recorded <= 0) return 1;
+  const SimulatedDevice device = device_of(scenario.config, scenario.config.instances.front());
+  const double seconds = to_seconds(device.offline_bound(trace, pool_tokens(scenario))) /
+                         static_cast<double>(scenario.config.instances.size());
+  const double computed = static_cast<double>(trace.requests.size()) / std::max(seconds, 1e-9);
+  return 4 * computed / recorded;
+}
 
 CapacitySearch::CapacitySearch(ReplayAt replay, CapacityOptions options)
     : replay_(std::move(replay)), options_(std::move(options)) {}

@@ -2,6 +2,9 @@
 
 #include <gmock/gmock.h>
 
+#include "mais/sim/step_cost.hpp"
+#include "mais/sim/workload.hpp"
+
 namespace mais::sim {
 namespace {
 
@@ -72,6 +75,19 @@ TEST(CapacitySearch, ASecondLevelReusesWhatTheFirstReplayed) {
   const int both = scheduler.replays;
   ASSERT_TRUE(search.largest_rate(0.90));
   EXPECT_EQ(scheduler.replays, both);
+}
+
+TEST(CapacitySearch, LooksFirstWhereNoSchedulerCarries) {
+  const Trace trace = synthetic_workload({.requests = 200, .seed = 3});
+  const Scenario scenario = *preset("l4-llama3-8b");
+  const double rate = rate_beyond_capacity(trace, scenario);
+  // Four times the load at which the last request ends when all of it could.
+  const Duration bound = device_of(scenario.config, scenario.config.instances[0])
+                             .offline_bound(trace, pool_tokens(scenario));
+  EXPECT_NEAR(rate * mean_rate(trace) * to_seconds(bound), 4 * 200, 1e-6);
+  Trace one = trace;
+  one.requests.resize(1);
+  EXPECT_EQ(rate_beyond_capacity(one, scenario), 1);
 }
 
 TEST(CapacitySearch, PassesOnTheErrorOfAReplay) {

@@ -7,7 +7,9 @@
 #include <vector>
 
 #include "mais/result.hpp"
+#include "mais/sim/presets.hpp"
 #include "mais/sim/run_result.hpp"
+#include "mais/sim/trace.hpp"
 
 namespace mais::sim {
 
@@ -28,6 +30,10 @@ struct LoadPoint {
   double attainment = 0;
   bool exact = true;  // false: stopped early, attainment is an upper bound
 };
+
+// A rate multiplier that no scheduler carries, to look first: four times what the machines compute
+// at their best. 1 where the trace has no rate of its own. O(requests).
+double rate_beyond_capacity(const Trace& trace, const Scenario& scenario);
 
 // Searches on one scheduler. Remembers what it replayed, so that asking for a second level costs
 // little. Not thread-safe.

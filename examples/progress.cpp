@@ -3,8 +3,9 @@
 #include <algorithm>
 #include <cstdio>
 #include <unistd.h>
+#include <utility>
 
-namespace replay {
+namespace example {
 
 namespace {
 constexpr std::size_t kBarWidth = 28;
@@ -12,7 +13,8 @@ constexpr auto kRedraw = std::chrono::milliseconds(100);
 constexpr auto kLine = std::chrono::seconds(15);
 }  // namespace
 
-Progress::Progress() : terminal_(isatty(STDERR_FILENO) != 0) {}
+Progress::Progress(std::string program)
+    : program_(std::move(program)), terminal_(isatty(STDERR_FILENO) != 0) {}
 
 Progress::~Progress() {
   if (drawn_) std::fputs("\r\033[K", stderr);
@@ -30,11 +32,11 @@ void Progress::show(const std::string& what, double done) {
   } else {
     if (now - shown_ < kLine) return;
     const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(now - start_).count();
-    std::fprintf(stderr, "replay: %s (%lld s so far)\n", what.c_str(),
+    std::fprintf(stderr, "%s: %s (%lld s so far)\n", program_.c_str(), what.c_str(),
                  static_cast<long long>(seconds));
   }
   std::fflush(stderr);
   shown_ = now;
 }
 
-}  // namespace replay
+}  // namespace example

@@ -5,11 +5,12 @@
 #include <chrono>
 #include <string>
 
-namespace replay {
+namespace example {
 
 class Progress {
  public:
-  Progress();
+  // `program` is named before a line.
+  explicit Progress(std::string program);
   // Leaves a clean line behind.
   ~Progress();
   Progress(const Progress&) = delete;
@@ -20,10 +21,11 @@ class Progress {
 
  private:
   using Clock = std::chrono::steady_clock;
+  std::string program_;
   bool terminal_;
   bool drawn_ = false;
   Clock::time_point start_ = Clock::now();
   Clock::time_point shown_ = start_;
 };
 
-}  // namespace replay
+}  // namespace example
