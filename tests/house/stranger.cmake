@@ -20,7 +20,7 @@ function(stranger way word)
   house_check(stranger/${way} COMMAND ${CMAKE_COMMAND} -DWAY=${way} -DBLOCK=${block}
     -DMAIS_SOURCE=${PROJECT_SOURCE_DIR} -DMAIS_BUILD=${PROJECT_BINARY_DIR}
     -DCOMPILER=${CMAKE_CXX_COMPILER} -P ${CMAKE_CURRENT_SOURCE_DIR}/run_stranger.cmake)
-  set_tests_properties(house/stranger/${way} PROPERTIES TIMEOUT 600)
+  set_tests_properties(house/stranger/${way} PROPERTIES TIMEOUT 600 COST 100)
 endfunction()
 
 if(MAIS_INSTALL)
