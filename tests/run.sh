@@ -31,6 +31,7 @@ export CMAKE_BUILD_PARALLEL_LEVEL=$jobs
 if [ -z "${CMAKE_CXX_COMPILER_LAUNCHER:-}" ] && command -v ccache >/dev/null 2>&1; then
   export CMAKE_CXX_COMPILER_LAUNCHER=ccache
 fi
+export CCACHE_SLOPPINESS=${CCACHE_SLOPPINESS:-pch_defines,time_macros}  # it knows precompiled headers
 
 table=$(printf '%-12s %10s %8s %8s   %s' preset configure build test result)
 failed=0

@@ -15,6 +15,7 @@ constexpr double kMemory = 100;
 constexpr double kOutlier = 3;
 constexpr double kErrorFades = 0.05;
 constexpr double kErrorAtFirst = 0.5;
+constexpr double kLeastError = 0.01;  // that is taken for usual
 // Keeps rates where they are that nothing was said of.
 constexpr double kRidge = 1e-4;
 // How far a rate may move from what was first believed, either way.
@@ -48,8 +49,9 @@ void CostFit::observe(const StepWork& work, double seconds) noexcept {
   }
   ++observed_;
   const double off = (model_.seconds(work) - seconds) / seconds;
-  const double usual = error_;
-  error_ += kErrorFades * (std::abs(off) - error_);
+  const double usual = std::max(error_, kLeastError);
+  const double clipped = std::min(std::abs(off), kOutlier * usual);
+  error_ += kErrorFades * (clipped - error_);
   if (std::abs(off) < kExact) return;
 
   // What each rate contributes, as a part of the time taken.
@@ -60,7 +62,8 @@ void CostFit::observe(const StepWork& work, double seconds) noexcept {
   Vector x;
   for (std::size_t i = 0; i < kRates; ++i) x[i] = unit_[i] * amount[i] / seconds;
 
-  const double weight = std::min(1.0, kOutlier * usual / std::abs(off));
+  const double distance = std::abs(off) / (kOutlier * usual);
+  const double weight = distance > 1 ? 1 / (distance * distance) : 1;
   const double memory = std::min(kMemory, 2 + 0.5 * static_cast<double>(observed_));
   const double keep = 1 - 1 / memory;
   Vector gradient;

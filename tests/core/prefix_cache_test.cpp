@@ -153,7 +153,7 @@ TEST(PrefixCache, AgreesWithANaiveModel) {
   };
   for (int i = 0; i < kOperations; ++i) {
     const auto hash = any();
-    switch (random.below(6)) {
+    switch (random.below(10)) {
       case 0:
       case 1: {
         if (nodes.size() > 60) break;
@@ -174,7 +174,10 @@ TEST(PrefixCache, AgreesWithANaiveModel) {
           naive.entries[*hash].reused = true;
         }
         break;
-      case 3: {
+      case 3:
+      case 4:
+      case 5:
+      case 6: {
         if (!hash || naive.entries[*hash].users == 0) break;
         const bool wanted = !random.one_in(8) || naive.entries[*hash].users > 1;
         cache.leave(nodes[*hash], wanted ? PrefixCache::Wanted::yes : PrefixCache::Wanted::no);
@@ -184,9 +187,9 @@ TEST(PrefixCache, AgreesWithANaiveModel) {
         entry.reused = wanted && entry.reused;
         break;
       }
-      case 4:
+      case 7:
         if (!hash) break;
-        naive.entries[*hash].busy = random.one_in(2);
+        naive.entries[*hash].busy = random.one_in(4);
         cache.set_busy(nodes[*hash], naive.entries[*hash].busy);
         break;
       default: {

@@ -4,8 +4,9 @@
 // the rates as they are believed now (max-affine regression; Magnani and Boyd, Optimization and
 // Engineering 10, 2009). Those branches are fitted by recursive least squares on relative errors,
 // with a memory that grows to about a hundred steps, so that what was attributed wrongly at first
-// is forgotten. A rate that nothing was said of keeps its value. Outliers count with the inverse of
-// their distance (Huber's weights). Rates stay positive: predictions are monotone in the work.
+// is forgotten. A rate that nothing was said of keeps its value. Beyond three times the usual error
+// an observation counts with the inverse square of its distance. Rates stay positive: predictions
+// are monotone in the work.
 //
 // A plain value; one user at a time; deterministic: plain arithmetic and sqrt.
 #pragma once
