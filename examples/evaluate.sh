@@ -6,7 +6,8 @@
 # build/evaluation (--out DIR: elsewhere). No GPU is needed; about ten minutes on two cores, parts of
 # it with --only STUDY,... (evaluate --help). The traces are those in MAIS_SHARED_DATA or
 # ../shared/data; without them synthetic workloads are replayed, and said to be so.
-# --docs also puts the tables and plots of this run into docs/evaluation.md and docs/evaluation/.
+# --docs also puts the tables and plots in that folder into docs/evaluation.md and docs/evaluation/
+# (that of planner_bench too, once it is there: bash bench/core/planner_table.sh >DIR/step_cost.md).
 # Exit status: 0 done, 1 something failed, 2 wrong options, 3 packages are missing or the scheduler
 # was at fault.
 set -euo pipefail
@@ -55,6 +56,10 @@ put() {
 }
 
 if [ $docs = yes ]; then
+  if grep -q '^Synthetic' "$out"/*.md; then
+    echo "evaluate.sh: docs/evaluation.md is of recorded traces; left as it is" >&2
+    exit 1
+  fi
   mkdir -p docs/evaluation
   for file in "$out"/*.md; do
     put "$file" "$(basename "$file" .md)"

@@ -83,6 +83,20 @@ double CostsStudy::least_kept(const Workbench& known) const {
   return least;
 }
 
+double CostsStudy::least_attained(const Workbench& known) const {
+  double least = 1;
+  for (const SettingRef& setting : settings_) {
+    const auto knowing = at_99(setting, projected(), known);
+    if (!knowing) continue;
+    const double attained = attained_later(*knowing, known.at(*knowing).run);
+    for (const Told& told : kTold) {
+      const Job learned = *at_99(setting, wrong(told, true), known);
+      least = std::min(least, attained_later(learned, known.at(learned).run) / attained);
+    }
+  }
+  return least;
+}
+
 Findings CostsStudy::findings(const Workbench& known) const {
   BarPlot plot{.title = "Told the wrong step costs",
                .about =

@@ -103,6 +103,8 @@ Findings FiguresStudy::findings(const Workbench& known) const {
       {"most tokens recomputed, robustness", false, 0.03, most_recomputed, 2, 100, " %"},
       {"capacity-90 with learned costs, over that of knowing them", true, 0.97,
        costs_.least_kept(known), 3},
+      {"good at capacity-99 after a minute with learned costs, over that of knowing them", true,
+       0.97, costs_.least_attained(known), 3},
   };
   std::vector<std::vector<std::string>> rows;
   for (const Figure& f : figures) {

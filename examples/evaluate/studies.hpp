@@ -102,6 +102,9 @@ class CostsStudy final : public Study {
 
   // The least part of the capacity-90 of knowing that is kept when costs are learned.
   double least_kept(const Workbench& known) const;
+  // The least attainment when costs are learned, over that of knowing them: at the capacity-99 of
+  // knowing them, of the requests that arrive after the first minute.
+  double least_attained(const Workbench& known) const;
 
  private:
   // At the capacity-99 of knowing the costs; none where that is 0 or not known.
