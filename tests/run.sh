@@ -5,7 +5,7 @@
 #   dev         every test, and the checks that keep the house in order
 #   asan-ubsan  every test under AddressSanitizer and UndefinedBehaviorSanitizer
 #   tsan        the tests with threads under ThreadSanitizer
-#   bare        every test, built without a single optional dependency
+#   bare        a sample of the tests, built without a single optional dependency
 # in this order when none is named. --long adds the long randomised tests (preset long).
 # Exit status: 0 all passed, 1 something failed, 2 wrong usage, 3 packages are missing.
 set -uo pipefail
