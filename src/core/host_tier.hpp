@@ -3,8 +3,7 @@
 // A block is copied out once it was computed, while its pages are still in the pool
 // (write-through), so that the pool can drop it at any time afterwards without waiting. A request
 // that matches blocks which are only here has them copied in, where that is faster than computing
-// them again. What leaves the tier for others is chosen as in the pool: the leaf that was used
-// longest ago.
+// them again. What leaves the tier for others is chosen as in the pool; see PrefixCache.
 //
 // The two directions are independent queues, as StateMove in mais/core/action.hpp says; each copy
 // is predicted to take bytes / bandwidth + latency of its link for each page. Both ends of a copy

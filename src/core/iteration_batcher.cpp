@@ -42,6 +42,7 @@ IterationBatcher::IterationBatcher(const Config& config, InstanceId id, StateMem
   declare_tenants(queue_, config.tenants);
   for (const Tenant& tenant : config.tenants) weights_.push_back(tenant.weight);
   usage_.resize(weights_.size());
+  contender_at_.assign(weights_.size(), kNoIndex);
   if (cost_.token_s > 0) queue_.set_service_rate(TokensPerSecond{1 / cost_.token_s});
 }
 
@@ -329,7 +330,7 @@ void IterationBatcher::report(Context& context, const StepReport& report) {
       free_memory(context, sequence);
       context.sequences.remove(sequence);
     } else {
-      gives_way(sequence) ? late_ended() : narrow();
+      sequence.gives_way() ? late_ended() : narrow();
       finish(context, sequence);
     }
   }

@@ -102,6 +102,7 @@ class IterationBatcher {
     bool overdue : 1 = false;   // waited too long: does not give way any more
 
     std::int64_t need() const noexcept { return target - context; }
+    bool gives_way() const noexcept { return late && !overdue; }
   };
   struct Chunk {  // of the step under way
     std::uint32_t place = 0;
@@ -117,7 +118,6 @@ class IterationBatcher {
   };
   struct Candidate {
     std::uint32_t slot = 0;
-    QueueHandle handle{};
     bool waiting = false;
     bool late = false;
     bool put_off = false;
@@ -190,7 +190,7 @@ class IterationBatcher {
                Step& step);
   bool admit_for(Context& context, const Candidate& c);
   bool arrived(const Context& context, const Sequence& sequence);
-  bool follows(const Context& context, const Sequence& sequence) const;
+  bool follows(const Context& context, const Sequence& sequence, std::int64_t computed) const;
   void adopt_blocks(Context& context, std::uint32_t index, double seconds, std::int64_t tokens);
   void force_something(Context& context, const Limits& limits, Step& step);
   void put(Context& context, std::uint32_t index, std::int64_t tokens, Step& step);
@@ -209,7 +209,6 @@ class IterationBatcher {
   bool leaves_others_room(const Context& context, const Candidate& c) const;
 
   // --- plan: late ones (late_requests.cpp) ---
-  static bool gives_way(const Sequence& sequence) { return sequence.late && !sequence.overdue; }
   std::int64_t overdue_at(const Sequence& sequence) const;
   double without_overdue(double seconds) const;
   void place_overdue(Context& context, const Limits& limits, Step& step);
@@ -225,7 +224,7 @@ class IterationBatcher {
   void stop(std::uint32_t place, SequenceTable& sequences);
   void finish(Context& context, Sequence& sequence);
   void free_memory(Context& context, Sequence& sequence);
-  void watch(const Sequence& sequence);  // for becoming hopeless
+  void watch(const Sequence& sequence);  // for becoming hopeless or overdue
   void forget(Sequence& sequence);       // the opposite, when it waits no more
   void refuse(Context& context, Sequence& sequence, Refusal refusal);
   void serve(Sequence& sequence, std::int64_t tokens, bool now);
@@ -289,6 +288,7 @@ class IterationBatcher {
     bool over_share = false;
   };
   std::vector<Contender> contenders_;
+  std::vector<std::uint32_t> contender_at_;  // by tenant; kNoIndex: contends for nothing
   Projection projection_;
   bool moved_ = false;        // a sequence left the running set since the plan began
   bool pressed_ = false;      // those to be in time need all of a step: late decodes stand still

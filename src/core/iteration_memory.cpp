@@ -178,7 +178,7 @@ void IterationBatcher::shed(Context& context, std::uint32_t index, std::uint32_t
   ++sequence.preemptions;
   ++sequence.without_progress;
   ++totals_.preemptions;
-  place.late && !place.overdue ? late_lost() : widen();
+  place.gives_way() ? late_lost() : widen();
   Action action = action_of(sequence, ActionKind::preempted, id_);
   action.bytes = before - Bytes(sequence.charged);
   context.out.list.push_back(action);
@@ -215,7 +215,7 @@ std::int64_t IterationBatcher::preempt(Context& context, std::uint32_t index, Co
     ++sequence.preemptions;
     ++sequence.without_progress;
     ++totals_.preemptions;
-    gives_way(sequence) ? late_lost() : widen();
+    sequence.gives_way() ? late_lost() : widen();
   }
   Action action = action_of(sequence, ActionKind::preempted, id_);
   action.bytes = bytes;

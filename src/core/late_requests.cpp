@@ -137,8 +137,7 @@ bool IterationBatcher::evict_late(Context& context, const Sequence& needy) {
     const Running& place = running_[i];
     const Sequence& sequence = context.sequences.at(place.slot);
     if (sequence.in_step || sequence.without_progress > 0) continue;
-    const bool gives_way = place.late && !place.overdue;
-    if (!gives_way && (!poor || !over_share(sequence.tenant))) continue;
+    if (!place.gives_way() && (!poor || !over_share(sequence.tenant))) continue;
     if (sequence.service_class < needy.service_class || memory_.own_pages(sequence) == 0) continue;
     const double value = expendable(context, place);
     if (!best || value > most) {

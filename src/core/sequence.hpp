@@ -60,6 +60,7 @@ struct Sequence {
   std::uint32_t failures = 0;          // steps that ran out of memory with it alone
   bool late = false;                   // can no longer be good
   bool overdue = false;                // waited too long: gives way to nobody any more
+  bool gives_way() const noexcept { return late && !overdue; }
   bool in_step = false;
   bool stops = false;      // its host said that it ended by itself
   std::uint32_t told = 0;  // pages that the host knows of

@@ -156,7 +156,7 @@ void IterationBatcher::place_decodes(Context& context, Step& step) {
         break;
       }
     }
-    const bool gives_way = running_[index].late && !running_[index].overdue;
+    const bool gives_way = running_[index].gives_way();
     // It goes on when there is time for it again, or when it waited too long.
     if (gives_way && pressed_ && running_[index].due > context.now.time_since_epoch().count()) {
       continue;
@@ -313,10 +313,13 @@ IterationBatcher::Served IterationBatcher::serve(Context& context, const Candida
                                                  double seconds, std::int64_t tokens, Step& step) {
   Sequence& sequence = context.sequences.at(c.slot);
   if (sequence.in_step) return Served::yes;
-  if (follows(context, sequence)) return Served::not_yet;
-  if (c.waiting && sequence.running == kNoIndex) {
+  const bool waits = sequence.running == kNoIndex;
+  const std::int64_t computed =
+      waits ? memory_.matched_tokens(sequence) : running_[sequence.running].context;
+  if (follows(context, sequence, computed)) return Served::not_yet;
+  if (c.waiting && waits) {
     Running imagined;  // as it would run: is there time for it at all?
-    imagined.context = memory_.matched_tokens(sequence);
+    imagined.context = computed;
     imagined.target = sequence.prompt + sequence.generated;
     imagined.capacity = imagined.target;
     if (chunk_size(imagined, seconds, tokens) == 0) return Served::no_time;
@@ -376,10 +379,9 @@ bool IterationBatcher::arrived(const Context& context, const Sequence& sequence)
 
 // True when the next block of its prompt is computed by another one in this very step: it goes on
 // from there instead of computing the same.
-bool IterationBatcher::follows(const Context& context, const Sequence& sequence) const {
+bool IterationBatcher::follows(const Context& context, const Sequence& sequence,
+                               std::int64_t computed) const {
   if (sequence.prefix.empty() || !memory_.shares_prefixes()) return false;
-  const std::int64_t computed = sequence.running == kNoIndex ? memory_.matched_tokens(sequence)
-                                                             : running_[sequence.running].context;
   const BlockHash* wanted = memory_.block_at(sequence, computed);
   if (wanted == nullptr) return false;
   for (const Chunk& chunk : chunks_) {

@@ -94,7 +94,6 @@ void IterationBatcher::gather(const Context& context) {
     Candidate made = candidate(sequence, memory_.matched_tokens(sequence));
     made.late = false;
     made.waiting = true;
-    made.handle = sequence.handle;
     made.due = ages_.top_value();
     overdue_.push_back(made);
   }
@@ -115,7 +114,6 @@ void IterationBatcher::gather(const Context& context) {
     if (SequenceTable::slot_of(sequence.id) == waiting_overdue) continue;
     Candidate made = candidate(sequence, memory_.matched_tokens(sequence));
     made.waiting = true;
-    made.handle = ahead[i];
     while (next < merged_.size() && !before(made, merged_[next])) {
       candidates_.push_back(merged_[next++]);
     }

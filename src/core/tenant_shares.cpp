@@ -1,7 +1,5 @@
 // Fairness between the tenants of one instance: who had more than a fair share, and what those
 // leave to the others.
-#include <algorithm>
-
 #include "core/iteration_batcher.hpp"
 
 namespace mais::core {
@@ -17,15 +15,14 @@ constexpr double kPoorMargin = 1.1;
 // or had something lately got of the device's time, or of the memory (Ghodsi et al., Dominant
 // resource fairness, NSDI 2011).
 void IterationBatcher::mark_over_share(const Context& context) {
+  for (const Contender& before : contenders_) contender_at_[before.tenant.value()] = kNoIndex;
   contenders_.clear();
   const std::int64_t now = context.now.time_since_epoch().count();
   double weights = 0, seconds = 0, bytes = 0;
-  const auto contender = [&](TenantId tenant) {
-    return std::find_if(contenders_.begin(), contenders_.end(),
-                        [&](const Contender& c) { return c.tenant == tenant; });
-  };
   const auto contends = [&](TenantId tenant) {
-    if (contender(tenant) != contenders_.end()) return;
+    std::uint32_t& at = contender_at_[tenant.value()];
+    if (at != kNoIndex) return;
+    at = static_cast<std::uint32_t>(contenders_.size());
     const AccountId account = memory_.tenant_account(tenant);
     contenders_.push_back({.tenant = tenant,
                            .seconds = usage_.seconds(tenant, now),
@@ -48,8 +45,8 @@ void IterationBatcher::mark_over_share(const Context& context) {
   if (everybody) {  // one has the time, another the memory
     for (Contender& mine : contenders_) mine.over_share = false;
   }
-  for (Candidate& c : candidates_) c.over_share = contender(c.tenant)->over_share;
-  for (Candidate& c : overdue_) c.over_share = contender(c.tenant)->over_share;
+  for (Candidate& c : candidates_) c.over_share = over_share(c.tenant);
+  for (Candidate& c : overdue_) c.over_share = over_share(c.tenant);
 
   double wanted = 0;
   rich_pages_ = 0;
@@ -67,8 +64,8 @@ void IterationBatcher::mark_over_share(const Context& context) {
 }
 
 bool IterationBatcher::over_share(TenantId tenant) const {
-  return std::any_of(contenders_.begin(), contenders_.end(),
-                     [&](const Contender& c) { return c.tenant == tenant && c.over_share; });
+  const std::uint32_t at = contender_at_[tenant.value()];
+  return at != kNoIndex && contenders_[at].over_share;
 }
 
 // A request whose tenant has more than its share stays clear of the memory that others want.

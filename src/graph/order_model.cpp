@@ -171,25 +171,21 @@ OrderRun::OrderRun(const OrderModel& model)
   }
 }
 
-OrderRun::Effect OrderRun::effect(std::int32_t v) const {
-  Effect effect{in_use_, {}};
-  const OrderModel::Step& step = model_.steps[at(v)];
-  const auto opens = [&](const OrderModel::Touch& touch) {
-    return touch.opens && !open_[at(touch.item)];
-  };
-  const auto closes = [&](const OrderModel::Touch& touch) {
-    return touch.closes && closers_left_[at(touch.item)] == 1 &&
-           model_.items[at(touch.item)].closable;
-  };
+namespace {
+
+// What a step does to the levels, where `opens` and `closes` tell which of its touches open and
+// close an item now.
+template <class Opens, class Closes>
+OrderRun::Effect effect_of(const OrderModel& model, const OrderModel::Step& step,
+                           const Levels& in_use, Opens opens, Closes closes) {
+  OrderRun::Effect effect{in_use, {}};
+  Levels freed{};
   for (const OrderModel::Touch& touch : step.touches) {
-    const OrderModel::Item& item = model_.items[at(touch.item)];
+    const OrderModel::Item& item = model.items[at(touch.item)];
     if (opens(touch)) effect.during[item.space] += item.size;
+    if (closes(touch)) freed[item.space] += item.size;
   }
-  effect.after = effect.during;
-  for (const OrderModel::Touch& touch : step.touches) {
-    const OrderModel::Item& item = model_.items[at(touch.item)];
-    if (closes(touch)) effect.after[item.space] -= item.size;
-  }
+  for (std::size_t s = 0; s < model.spaces; ++s) effect.after[s] = effect.during[s] - freed[s];
   for (const auto& [space, bytes] : step.workspace) effect.during[space] += bytes;
   std::uint64_t taken = 0;  // pairs that apply; there are at most kMostInPlace
   for (std::size_t r = 0; r < step.reuses.size(); ++r) {
@@ -207,16 +203,29 @@ OrderRun::Effect OrderRun::effect(std::int32_t v) const {
     }
     if (dies && born) {
       taken |= std::uint64_t{1} << r;
-      const OrderModel::Item& item = model_.items[at(reuse.born)];
+      const OrderModel::Item& item = model.items[at(reuse.born)];
       effect.during[item.space] -= item.size;
     }
   }
   return effect;
 }
 
+}  // namespace
+
+OrderRun::Effect OrderRun::effect(std::int32_t v) const {
+  const OrderModel::Step& step = model_.steps[at(v)];
+  const auto opens = [&](const OrderModel::Touch& touch) {
+    return touch.opens && !open_[at(touch.item)];
+  };
+  const auto closes = [&](const OrderModel::Touch& touch) {
+    return touch.closes && closers_left_[at(touch.item)] == 1 &&
+           model_.items[at(touch.item)].closable;
+  };
+  return effect_of(model_, step, in_use_, opens, closes);
+}
+
 OrderRun::Effect effect_after(const OrderModel& model, const std::vector<std::uint64_t>& done,
                               const Levels& in_use, std::int32_t v) {
-  OrderRun::Effect effect{in_use, {}};
   const OrderModel::Step& step = model.steps[at(v)];
   const auto is_done = [&done](std::int32_t u) {
     return (done[at(u) / 64] >> (at(u) % 64) & 1U) != 0;
@@ -232,35 +241,7 @@ OrderRun::Effect effect_after(const OrderModel& model, const std::vector<std::ui
            std::all_of(item.closers.begin(), item.closers.end(),
                        [&](std::int32_t u) { return u == v || is_done(u); });
   };
-  Levels freed{};
-  for (const OrderModel::Touch& touch : step.touches) {
-    const OrderModel::Item& item = model.items[at(touch.item)];
-    if (opens(touch)) effect.during[item.space] += item.size;
-    if (closes(touch)) freed[item.space] += item.size;
-  }
-  for (std::size_t s = 0; s < model.spaces; ++s) effect.after[s] = effect.during[s] - freed[s];
-  for (const auto& [space, bytes] : step.workspace) effect.during[space] += bytes;
-  std::uint64_t taken = 0;
-  for (std::size_t r = 0; r < step.reuses.size(); ++r) {
-    const OrderModel::Reuse& reuse = step.reuses[r];
-    bool dies = false;
-    bool born = false;
-    for (const OrderModel::Touch& touch : step.touches) {
-      dies = dies || (touch.item == reuse.dying && closes(touch));
-      born = born || (touch.item == reuse.born && opens(touch));
-    }
-    for (std::size_t q = 0; q < r && dies; ++q) {
-      const OrderModel::Reuse& earlier = step.reuses[q];
-      const bool applied = (taken >> q & 1U) != 0;
-      if (applied && (earlier.dying == reuse.dying || earlier.born == reuse.born)) dies = false;
-    }
-    if (dies && born) {
-      taken |= std::uint64_t{1} << r;
-      const OrderModel::Item& item = model.items[at(reuse.born)];
-      effect.during[item.space] -= item.size;
-    }
-  }
-  return effect;
+  return effect_of(model, step, in_use, opens, closes);
 }
 
 Levels OrderRun::run(std::int32_t v) {

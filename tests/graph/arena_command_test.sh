@@ -1,32 +1,8 @@
 #!/usr/bin/env bash
 # The arena command as a user meets it: arena_command_test.sh <program>
-set -uo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/../command_test.sh" "$1"
 arena=$1
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
 cd "$folder" || exit 2
-failures=0
-
-# expect <what> <exit status> <pattern in what it says> <arguments...>
-expect() {
-  local what=$1 status=$2 pattern=$3
-  shift 3
-  local said
-  said=$("$arena" "$@" 2>&1)
-  local got=$?
-  if [ $got -ne "$status" ] || ! grep -qE -- "$pattern" <<<"$said"; then
-    echo "FAILED: $what: status $got (expected $status), said: $said"
-    failures=$((failures + 1))
-  fi
-}
-check() {
-  local what=$1
-  shift
-  if ! "$@"; then
-    echo "FAILED: $what"
-    failures=$((failures + 1))
-  fi
-}
 
 cat >buffers.csv <<'CSV'
 id,lower,upper,size

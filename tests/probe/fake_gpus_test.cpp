@@ -8,6 +8,7 @@
 #include "mais/probe/cuda_driver.hpp"
 #include "mais/probe/monitor.hpp"
 #include "mais/probe/probe.hpp"
+#include "monitor_events.hpp"
 #include "recorded_machine.hpp"
 
 namespace mais::probing {
@@ -46,15 +47,6 @@ class FakeGpus : public ::testing::Test {
   TemporaryFolder root_;
   ProbeOptions options_;
 };
-
-template <class Kind>
-std::vector<Kind> of_kind(const std::vector<MonitorEvent>& events) {
-  std::vector<Kind> list;
-  for (const MonitorEvent& event : events) {
-    if (const auto* one = std::get_if<Kind>(&event)) list.push_back(*one);
-  }
-  return list;
-}
 
 TEST_F(FakeGpus, AreDevicesWithTheirOwnMemoryAndNoContextIsMade) {
   const MachineReport report = look();

@@ -7,6 +7,7 @@
 #include <gmock/gmock.h>
 
 #include "mais/probe/probe.hpp"
+#include "monitor_events.hpp"
 #include "recorded_machine.hpp"
 
 namespace mais::probing {
@@ -46,15 +47,6 @@ class Box {
   MachineReport report;
   WatcherOptions watcher;
 };
-
-template <class Kind>
-std::vector<Kind> of_kind(const std::vector<MonitorEvent>& events) {
-  std::vector<Kind> list;
-  for (const MonitorEvent& event : events) {
-    if (const auto* one = std::get_if<Kind>(&event)) list.push_back(*one);
-  }
-  return list;
-}
 
 TEST(Watcher, AFreshMachineIsAllFree) {
   Box box("host/cgroup_v2.record");

@@ -4,6 +4,7 @@
 
 #include "mais/core/ledger.hpp"
 #include "mais/core/planner.hpp"
+#include "monitor_events.hpp"
 
 namespace mais::probing {
 namespace {
@@ -33,15 +34,6 @@ MonitorReading calm() {
 
 Time at(Duration since) {
   return Time(since);
-}
-
-template <class Kind>
-std::vector<Kind> of_kind(const std::vector<MonitorEvent>& events) {
-  std::vector<Kind> list;
-  for (const MonitorEvent& event : events) {
-    if (const auto* one = std::get_if<Kind>(&event)) list.push_back(*one);
-  }
-  return list;
 }
 
 TEST(Watch, TellsEverySpaceOnceAndThenOnlyChanges) {

@@ -1,31 +1,7 @@
 #!/usr/bin/env bash
 # The evaluate command as a user meets it: evaluate_command_test.sh <program>
-set -uo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/../command_test.sh" "$1"
 evaluate=$1
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-failures=0
-
-# expect <what> <exit status> <pattern in what it says> <arguments...>
-expect() {
-  local what=$1 status=$2 pattern=$3
-  shift 3
-  local said
-  said=$("$evaluate" "$@" 2>&1)
-  local got=$?
-  if [ $got -ne "$status" ] || ! grep -qE -- "$pattern" <<<"$said"; then
-    echo "FAILED: $what: status $got (expected $status), said: $said"
-    failures=$((failures + 1))
-  fi
-}
-check() {
-  local what=$1
-  shift
-  if ! "$@"; then
-    echo "FAILED: $what"
-    failures=$((failures + 1))
-  fi
-}
 
 expect "help is for newcomers" 0 'Where to start' --help
 expect "an unknown option is named" 2 'not expected: --bogus' --bogus
