@@ -6,12 +6,6 @@
 
 namespace mais::core {
 
-namespace {
-
-constexpr std::uint32_t kLastGeneration = ~std::uint32_t{0};
-
-}  // namespace
-
 // --- Handles ------------------------------------------------------------------------------------
 
 Ledger::Slot Ledger::slot(AccountId account) const noexcept {

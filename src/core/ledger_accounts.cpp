@@ -10,8 +10,6 @@ namespace mais::core {
 
 namespace {
 
-constexpr std::uint32_t kLastGeneration = ~std::uint32_t{0};
-
 Error with_numbers(ErrorCode code, std::string message, Bytes asked, Bytes available) {
   return Error{code, std::move(message), asked.count(), available.count()};
 }

@@ -5,16 +5,16 @@
 namespace mais::files {
 
 namespace {
-const auto kDescribe = [](auto& archive, Machine& machine) { describe(archive, machine); };
+const auto kDescribeMachine = [](auto& archive, Machine& machine) { describe(archive, machine); };
 }
 
 Result<Machine> parse_machine(std::string_view json, std::string_view origin) {
-  return read_document<Machine>(json, origin, kDescribe,
+  return read_document<Machine>(json, origin, kDescribeMachine,
                                 [](const Machine& machine) { return validate(machine); });
 }
 
 std::string to_json(const Machine& machine) {
-  return write_document(machine, kDescribe);
+  return write_document(machine, kDescribeMachine);
 }
 
 }  // namespace mais::files

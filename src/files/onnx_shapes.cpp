@@ -15,7 +15,7 @@ namespace {
 
 using Versions = std::unordered_map<std::string, int>;  // of the operator sets, by domain
 
-tl::unexpected<Error> wrong(std::string message) {
+tl::unexpected<Error> bad_shape(std::string message) {
   return fail(ErrorCode::invalid_argument, std::move(message));
 }
 
@@ -31,9 +31,9 @@ Result<std::int64_t> longest(const onnx::TensorShapeProto::Dimension& dimension,
   const std::string key = dimension.dim_param().empty() ? unnamed : dimension.dim_param();
   const Result<Bytes> elements = graph::bytes_at_most({key}, Bytes(1), bounds);
   if (!elements) {
-    return wrong("input '" + shown(name) + "', dimension " + std::to_string(i) +
-                 ": its length is not in the model; give a bound of '" + shown(key) +
-                 "' that it never exceeds");
+    return bad_shape("input '" + shown(name) + "', dimension " + std::to_string(i) +
+                     ": its length is not in the model; give a bound of '" + shown(key) +
+                     "' that it never exceeds");
   }
   return elements->count();
 }
@@ -94,16 +94,16 @@ Result<void> verify(const onnx::GraphProto& graph, const onnx::ISchemaRegistry& 
     const std::string domain = domain_of(node);
     const auto version = versions.find(domain);
     if (version == versions.end()) {
-      return wrong(shown(node, i) + ": the model imports no version of its domain '" +
-                   shown(domain) + "'");
+      return bad_shape(shown(node, i) + ": the model imports no version of its domain '" +
+                       shown(domain) + "'");
     }
-    if (const auto fault = wrong_attribute(node)) return wrong(shown(node, i) + ": " + *fault);
+    if (const auto fault = wrong_attribute(node)) return bad_shape(shown(node, i) + ": " + *fault);
     const onnx::OpSchema* schema = schemas.GetSchema(node.op_type(), version->second, domain);
     if (schema != nullptr) {
       try {
         schema->Verify(node);
       } catch (const std::exception& fault) {
-        return wrong(shown(node, i) + ": " + shown(fault.what()));
+        return bad_shape(shown(node, i) + ": " + shown(fault.what()));
       }
     }
     for (const onnx::AttributeProto& attribute : node.attribute()) {
@@ -153,7 +153,7 @@ Result<StatedTypes> infer_shapes(onnx::ModelProto& model, const graph::Dimension
     std::unordered_map<std::string, onnx::TensorShapeProto> values;
     onnx::shape_inference::InferShapes(model, &schemas, options, &values);
   } catch (const std::exception& fault) {
-    return wrong("shape inference: " + shown(fault.what()));
+    return bad_shape("shape inference: " + shown(fault.what()));
   }
   return stated;
 }

@@ -6,6 +6,8 @@
 #include <limits>
 #include <span>
 
+#include "files/trimmed.hpp"
+
 namespace mais::files {
 
 namespace {
@@ -68,12 +70,6 @@ tl::unexpected<Error> not_a(std::string_view what, std::string_view text,
   message.append(text).append("' is not a ").append(what);
   message.append("; write it like ").append(example);
   return fail(ErrorCode::parse_error, std::move(message));
-}
-
-std::string_view trimmed(std::string_view text) {
-  while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
-  while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
-  return text;
 }
 
 std::optional<Parsed> parse(std::string_view text, std::span<const Unit> units) {

@@ -8,6 +8,7 @@
 
 #include "graph/arena_search.hpp"
 #include "graph/first_fit.hpp"
+#include "graph/most_bytes.hpp"
 #include "graph/random.hpp"
 #include "graph/sections.hpp"
 #include "graph/window_repair.hpp"
@@ -16,7 +17,6 @@ namespace mais::graph {
 
 namespace {
 
-constexpr std::int64_t kMostBytes = std::int64_t{1} << 62U;
 constexpr std::size_t kExactBuffers = 4000;      // beyond it a node of the search costs too much
 constexpr std::int64_t kExactCells = 4'000'000;  // likewise, buffers x sections they span
 constexpr std::int64_t kQuick = 10'000;  // buffers; from here on the first good order will do

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "graph/index.hpp"
+
 namespace mais::graph {
 
 namespace {
@@ -22,10 +24,6 @@ std::uint64_t mix(std::uint64_t x) {  // the finaliser of splitmix64
   x = (x ^ (x >> 30U)) * 0xbf58476d1ce4e5b9U;
   x = (x ^ (x >> 27U)) * 0x94d049bb133111ebU;
   return x ^ (x >> 31U);
-}
-
-std::size_t at(std::int32_t index) {
-  return static_cast<std::size_t>(index);
 }
 
 }  // namespace

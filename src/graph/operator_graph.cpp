@@ -4,11 +4,12 @@
 #include <bit>
 #include <limits>
 
+#include "graph/most_bytes.hpp"
+
 namespace mais::graph {
 
 namespace {
 
-constexpr std::int64_t kMostBytes = std::int64_t{1} << 62U;
 constexpr std::uint32_t kNone = std::numeric_limits<std::uint32_t>::max();
 
 tl::unexpected<Error> wrong(std::string message) {

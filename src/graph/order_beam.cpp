@@ -4,15 +4,12 @@
 #include <tuple>
 #include <unordered_set>
 
+#include "graph/index.hpp"
 #include "graph/random.hpp"
 
 namespace mais::graph {
 
 namespace {
-
-std::size_t at(std::int32_t index) {
-  return static_cast<std::size_t>(index);
-}
 
 struct State {
   std::vector<std::uint64_t> done;

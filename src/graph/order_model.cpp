@@ -3,13 +3,11 @@
 #include <algorithm>
 #include <bit>
 
+#include "graph/index.hpp"
+
 namespace mais::graph {
 
 namespace {
-
-std::size_t at(std::int32_t index) {
-  return static_cast<std::size_t>(index);
-}
 
 void fill_touches(OrderModel& model) {
   for (OrderModel::Step& step : model.steps) step.touches.clear();

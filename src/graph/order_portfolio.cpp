@@ -5,13 +5,11 @@
 #include <queue>
 #include <tuple>
 
+#include "graph/index.hpp"
+
 namespace mais::graph {
 
 namespace {
-
-std::size_t at(std::int32_t index) {
-  return static_cast<std::size_t>(index);
-}
 
 std::vector<std::int32_t> waiting_of(const OrderModel& model) {
   std::vector<std::int32_t> waiting(model.steps.size());

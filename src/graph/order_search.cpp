@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "graph/index.hpp"
 #include "graph/random.hpp"
 #include "graph/valley.hpp"
 
@@ -11,10 +12,6 @@ namespace {
 
 constexpr int kLongestChain = 12;
 constexpr std::size_t kLongestStretch = 400;  // steps between the ends of a valley
-
-std::size_t at(std::int32_t index) {
-  return static_cast<std::size_t>(index);
-}
 
 }  // namespace
 

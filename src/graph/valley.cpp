@@ -3,15 +3,13 @@
 #include <algorithm>
 #include <limits>
 
+#include "graph/index.hpp"
+
 namespace mais::graph {
 
 namespace {
 
 constexpr std::int64_t kInfinite = std::numeric_limits<std::int64_t>::max() / 4;
-
-std::size_t at(std::int32_t index) {
-  return static_cast<std::size_t>(index);
-}
 
 // Dinic's maximum flow.
 class Flow {

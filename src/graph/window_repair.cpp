@@ -3,16 +3,14 @@
 #include <algorithm>
 #include <utility>
 
+#include "graph/index.hpp"
+
 namespace mais::graph {
 
 namespace {
 
 constexpr int kAttempts = 10;                  // orders for each window
 constexpr std::size_t kMostInWindow = 20'000;  // wider windows cost more than a whole placement
-
-std::size_t at(std::int32_t index) {
-  return static_cast<std::size_t>(index);
-}
 
 }  // namespace
 

@@ -143,7 +143,7 @@ Result<std::vector<Section>> sections_of(std::string_view text, std::string_view
   return sections;
 }
 
-std::string joined(const Lines& lines) {
+std::string text_of(const Lines& lines) {
   std::string text;
   for (const FieldReader::Line& line : lines) text.append(line.text).append("\n");
   return text;
@@ -209,9 +209,9 @@ Result<MachineRecord> parse_record(std::string_view text, std::string_view origi
     const std::string_view path = trimmed(rest);
     std::optional<Error> fault;
     if (kind == "file" && path.starts_with('/')) {
-      record.files.emplace(path, joined(section.lines));
+      record.files.emplace(path, text_of(section.lines));
     } else if (section.title == "hwloc-xml") {
-      record.hwloc_xml = joined(section.lines);
+      record.hwloc_xml = text_of(section.lines);
     } else if (section.title == "cuda") {
       fault = read_fields(section, origin, record.cuda);
     } else if (section.title == "nvml") {

@@ -13,10 +13,6 @@ namespace {
 // it and ask the ledger; what is given back is added either way.
 constexpr std::int64_t kClosed = -(std::int64_t{1} << 62);
 
-struct alignas(64) Shard {
-  std::atomic<std::int64_t> bytes{0};
-};
-
 std::size_t shards_for(const SharedLedgerOptions& options) {
   const std::size_t wanted = options.shards.value_or(std::thread::hardware_concurrency());
   return std::bit_ceil(std::clamp<std::size_t>(wanted, 1, 1024));
@@ -32,6 +28,10 @@ std::size_t thread_number() noexcept {
 }  // namespace
 
 struct SharedLedger::Pool {
+  struct alignas(64) Shard {
+    std::atomic<std::int64_t> bytes{0};
+  };
+
   Pool(std::size_t count, core::AccountId of, SpaceId in, core::ReservationId holds)
       : shards(count), account(of), space(in), reservation(holds) {}
 
@@ -65,7 +65,7 @@ SharedLedger::Gate SharedLedger::open(core::AccountId account, core::Hold hold,
   const core::ReservationId holds = *ledger_.try_reserve(account, Bytes(0), hold, reclaim_cost);
   pools_.push_back(std::make_unique<Pool>(shard_count_, account, ledger_.space(account), holds));
   Pool& pool = *pools_.back();
-  for (Shard& shard : pool.shards) shard.bytes = kClosed;
+  for (Pool::Shard& shard : pool.shards) shard.bytes = kClosed;
   reopen_if_settled(pool);
   return Gate(*this, pool);
 }
@@ -159,13 +159,13 @@ void SharedLedger::trim(Pool& pool, std::atomic<std::int64_t>& shard) noexcept {
 
 void SharedLedger::close(Pool& pool) noexcept {
   if (pool.closed()) return;
-  for (Shard& shard : pool.shards) shard.bytes.fetch_add(kClosed);
+  for (Pool::Shard& shard : pool.shards) shard.bytes.fetch_add(kClosed);
 }
 
 // From closed shards to the ledger.
 void SharedLedger::collect(Pool& pool) noexcept {
   std::int64_t unused = 0;
-  for (Shard& shard : pool.shards) {
+  for (Pool::Shard& shard : pool.shards) {
     const std::int64_t held = shard.bytes.load() - kClosed;
     shard.bytes.fetch_sub(held);
     unused += held;
@@ -177,7 +177,7 @@ void SharedLedger::reopen_if_settled(Pool& pool) noexcept {
   for (std::optional<core::AccountId> up = pool.account; up; up = ledger_.parent(*up)) {
     if (ledger_.settling(*up)) return;
   }
-  for (Shard& shard : pool.shards) shard.bytes.fetch_sub(kClosed);
+  for (Pool::Shard& shard : pool.shards) shard.bytes.fetch_sub(kClosed);
 }
 
 // First all are closed, then all are emptied: from the last closing on nothing is charged, so what

@@ -53,7 +53,7 @@ struct Column {
   const char* suffix = "";
 };
 
-constexpr Column kColumns[] = {
+constexpr Column kReportColumns[] = {
     {"capacity_90", "cap-90 r/s", 3},
     {"capacity_99", "cap-99 r/s", 3},
     {"rate", "rate", 3, 1, "x"},
@@ -173,7 +173,7 @@ std::string to_table(const Report& report) {
     figures.push_back(figures_of(report, policy));
   }
   columns.push_back(std::move(first));
-  for (const Column& column : kColumns) {
+  for (const Column& column : kReportColumns) {
     // A figure that no policy has takes no room.
     const auto has = [&](const Json& f) {
       return f.contains(column.key) && !f[column.key].is_null();

@@ -57,7 +57,8 @@ if(WAY STREQUAL "add_subdirectory")
 endif()
 run("configuring" ${CMAKE_COMMAND} -S . -B build -G Ninja -DSNIPPET=${BLOCK}
   -DCMAKE_CXX_COMPILER=${COMPILER} -DCMAKE_PREFIX_PATH=${work}/prefix
-  -DFETCHCONTENT_SOURCE_DIR_MAIS=${MAIS_SOURCE})
+  -DFETCHCONTENT_SOURCE_DIR_MAIS=${MAIS_SOURCE}
+  -DCMAKE_UNITY_BUILD=ON)  # some do; here it also saves time
 # FetchContent does what add_subdirectory does, which is built whole: here the stranger's own file
 # is enough.
 set(target server)

@@ -227,7 +227,8 @@ class Ledger {
   using Count = std::int64_t;
   using Slot = std::uint32_t;
   static constexpr Slot kNone = ~Slot{0};
-  static constexpr Count kUnlimited = Count{1} << 62;  // above every capacity
+  static constexpr Count kUnlimited = Count{1} << 62;                  // above every capacity
+  static constexpr std::uint32_t kLastGeneration = ~std::uint32_t{0};  // its slot is never reused
 
   // What every operation touches, on one cache line. Sums stay below 2^63 because a capacity stays
   // below 2^62 and committed <= firm + guaranteed, so plain integers are exact here.
