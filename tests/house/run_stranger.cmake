@@ -54,11 +54,11 @@ endif()
 if(WAY STREQUAL "add_subdirectory")
   file(MAKE_DIRECTORY ${work}/third_party)
   file(CREATE_LINK ${MAIS_SOURCE} ${work}/third_party/mais SYMBOLIC)
+  set(joined -DCMAKE_UNITY_BUILD=ON)  # some do; here it also saves time
 endif()
 run("configuring" ${CMAKE_COMMAND} -S . -B build -G Ninja -DSNIPPET=${BLOCK}
   -DCMAKE_CXX_COMPILER=${COMPILER} -DCMAKE_PREFIX_PATH=${work}/prefix
-  -DFETCHCONTENT_SOURCE_DIR_MAIS=${MAIS_SOURCE}
-  -DCMAKE_UNITY_BUILD=ON)  # some do; here it also saves time
+  -DFETCHCONTENT_SOURCE_DIR_MAIS=${MAIS_SOURCE} ${joined})
 # FetchContent does what add_subdirectory does, which is built whole: here the stranger's own file
 # is enough.
 set(target server)
