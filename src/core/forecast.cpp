@@ -18,6 +18,10 @@ constexpr std::array<double, OutputForecast::kBins + 1> kStarts = [] {
   return starts;
 }();
 
+// Before anything was seen, half of all outputs are taken to be longer than this, in tokens: about
+// what chat services report.
+constexpr double kUsualLength = 256;
+
 }  // namespace
 
 double OutputForecast::bin_start(int bin) noexcept {
@@ -36,7 +40,7 @@ void OutputForecast::observe(std::int64_t generated, bool cut) {
   for (int i = 0; i <= bin; ++i) at_risk_[static_cast<std::size_t>(i)] += 1;
   if (!cut) ended_[static_cast<std::size_t>(bin)] += 1;
   ++observed_;
-  if (observed_ < 4 * kEnough || observed_ >= rebuilt_at_ + 32) rebuild();
+  if (observed_ < kRebuiltEachTime || observed_ >= rebuilt_at_ + 32) rebuild();
   if (observed_ % kMemory == 0) {
     for (double& n : at_risk_) n *= 0.5;
     for (double& n : ended_) n *= 0.5;
@@ -45,6 +49,8 @@ void OutputForecast::observe(std::int64_t generated, bool cut) {
 
 void OutputForecast::rebuild() noexcept {
   rebuilt_at_ = observed_;
+  // Each output that ended makes the first guess count for less.
+  const double usual = kUsualLength / static_cast<double>(1 + observed_);
   double alive = 1;
   for (std::size_t i = 0; i < kBins; ++i) {
     survival_[i] = alive;
@@ -54,14 +60,13 @@ void OutputForecast::rebuild() noexcept {
     } else {
       // Nobody came so far. Twice as long is half as likely: a tail as heavy as any with a mean
       // below a bound.
-      alive *= std::max(1.0, kStarts[i]) / kStarts[i + 1];
+      alive *= (usual + kStarts[i]) / (usual + kStarts[i + 1]);
     }
   }
   survival_[kBins] = alive;
 }
 
 double OutputForecast::survival(double generated) const noexcept {
-  if (!known()) return 1;
   if (!(generated > 0)) return 1;
   const auto bin = static_cast<std::size_t>(bin_of(generated));
   const double start = kStarts[bin];
@@ -72,7 +77,7 @@ double OutputForecast::survival(double generated) const noexcept {
 
 double OutputForecast::survival_given(double generated, double more, double bound) const noexcept {
   if (generated + more >= bound) return 0;
-  if (!known() || more <= 0) return 1;
+  if (more <= 0) return 1;
   const double now = survival(generated);
   return now > 1e-9 ? survival(generated + more) / now : 1;
 }
@@ -80,7 +85,7 @@ double OutputForecast::survival_given(double generated, double more, double boun
 double OutputForecast::expected_more(double generated, double bound) const noexcept {
   if (generated >= bound) return 0;
   const double now = survival(generated);
-  if (!known() || now <= 1e-9) return bound - generated;
+  if (now <= 1e-9) return bound - generated;
   double sum = 0;
   double from = generated;
   double alive = 1;

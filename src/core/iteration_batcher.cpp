@@ -309,11 +309,7 @@ void IterationBatcher::report(Context& context, const StepReport& report) {
       if (now > place.due) place.late = true;
     }
     sequence.generated = generated;
-    place.due = due_of(sequence);
-    if (place.late && sequence.tpot) {  // when it must go on, whoever presses
-      place.due = detail::saturating_add(
-          now, from_seconds(policy_.overdue_after * to_seconds(*sequence.tpot)).count());
-    }
+    place.due = place.late ? pause_end(sequence, now) : due_of(sequence);
     if (sequence.stops || generated >= sequence.max_new) {
       forecast_.observe(generated, !sequence.stops);
       ended_.push_back(chunk.place);

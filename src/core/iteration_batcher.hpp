@@ -210,6 +210,7 @@ class IterationBatcher {
 
   // --- plan: late ones (late_requests.cpp) ---
   std::int64_t overdue_at(const Sequence& sequence) const;
+  std::int64_t pause_end(const Sequence& sequence, std::int64_t now) const;
   double without_overdue(double seconds) const;
   void place_overdue(Context& context, const Limits& limits, Step& step);
   void fill_late(Context& context, const Limits& limits, std::size_t next, bool blocked,

@@ -36,6 +36,20 @@ std::int64_t IterationBatcher::overdue_at(const Sequence& sequence) const {
   return detail::saturating_add(from, from_seconds(policy_.overdue_after * allowance).count());
 }
 
+// When a late decode goes on although others need all of a step, counted from now: so that it ends,
+// however long they press.
+std::int64_t IterationBatcher::pause_end(const Sequence& sequence, std::int64_t now) const {
+  const auto times_allowed = [&](Duration allowed) {
+    return detail::saturating_add(
+        now, from_seconds(policy_.overdue_after * to_seconds(allowed)).count());
+  };
+  if (sequence.tpot) return times_allowed(*sequence.tpot);
+  if (const auto patience = patience_[static_cast<std::size_t>(sequence.service_class)]) {
+    return detail::saturating_add(now, patience->count());
+  }
+  return times_allowed(std::min(sequence.first_due, sequence.completion_due) - sequence.arrival);
+}
+
 // What of a step those that waited too long leave to the others.
 double IterationBatcher::without_overdue(double seconds) const {
   if (overdue_.empty()) return seconds;

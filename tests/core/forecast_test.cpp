@@ -18,12 +18,22 @@ std::int64_t geometric(Random& random, double mean) {
   return 1 + static_cast<std::int64_t>(-mean * std::log(u));
 }
 
-TEST(OutputForecast, KnowsNothingAtFirstAndReservesAll) {
+// The integral of 256 / (256 + g), the first guess, is a logarithm.
+TEST(OutputForecast, AtFirstSmallBoundsAreTakenAtTheirWordAndLargeOnesAreNot) {
   const OutputForecast forecast;
-  EXPECT_FALSE(forecast.known());
-  EXPECT_EQ(forecast.survival_given(0, 1000, 2048), 1);
-  EXPECT_EQ(forecast.survival_given(0, 2048, 2048), 0);
-  EXPECT_EQ(forecast.expected_more(10, 2048), 2038);
+  const auto guess = [](double bound) { return 256 * std::log(1 + bound / 256); };
+  for (const double bound : {1.0, 20.0, 256.0, 2048.0, 32'768.0}) {
+    EXPECT_NEAR(forecast.expected_more(0, bound), guess(bound), 0.01 * guess(bound)) << bound;
+    EXPECT_EQ(forecast.survival_given(0, bound, bound), 0);
+  }
+  // Whoever has got far goes on for about as long.
+  EXPECT_NEAR(forecast.survival_given(4096, 4096, 32'768), 0.5, 0.03);
+}
+
+TEST(OutputForecast, OfTheFirstGuessLittleIsLeftWhenTenHaveEnded) {
+  OutputForecast forecast;
+  for (int i = 0; i < 10; ++i) forecast.observe(20);
+  EXPECT_LT(forecast.expected_more(0, 32'768), 60);
 }
 
 TEST(OutputForecast, FollowsTheEmpiricalSurvival) {

@@ -101,6 +101,15 @@ TEST_P(Robustness, DeclaringMuchTooMuchCostsNothing) {
   EXPECT_GE(run.attainment, honest.attainment - kHarm);
 }
 
+// Before the first outputs have ended nothing is known of lengths.
+TEST_P(Robustness, DeclaringMuchTooMuchCostsNothingAtTheStartEither) {
+  trace_.requests.resize(60);
+  const RunResult honest = replayed(trace_, 0.9 * kCarried);
+  const RunResult run = replayed(trace_, 0.9 * kCarried, {.max_new = 32'768_tok});
+  expect_sound(run);
+  EXPECT_GE(run.attainment, honest.attainment - kHarm);
+}
+
 TEST_P(Robustness, HeavyTailsCauseNoPreemptionStorm) {
   std::uint64_t state = 1;
   for (TraceRequest& request : trace_.requests) {  // Pareto, 1.1, from 60 tokens on

@@ -3,8 +3,9 @@
 // S(g) is the probability that an output has more than g tokens. It is the product-limit estimate
 // (Kaplan and Meier, JASA 1958) over bins of a few tokens, so that outputs which are still running,
 // or were cut off at their bound, count for what is known of them. Old observations fade, so that
-// it follows a changing world. With no history S is 1 up to the declared bound: the caller then
-// reserves everything, which is the no-evict policy.
+// it follows a changing world. Beyond what was seen, twice as long is half as likely; with no history
+// at all that begins at a few hundred tokens. Hosts that know no better declare bounds a hundred
+// times what comes: to reserve those until the first outputs have ended is to run one at a time.
 #pragma once
 
 #include <array>
@@ -19,16 +20,15 @@ class OutputForecast {
  public:
   static constexpr int kBins = 192;
 
+  OutputForecast() noexcept { rebuild(); }
+
   // An output ended after `generated` tokens; `cut` when its bound ended it, not itself. O(bins of
   // the length); the function is rebuilt now and then, O(kBins).
   void observe(std::int64_t generated, bool cut = false);
 
   // Outputs seen so far.
   std::uint64_t observed() const noexcept { return observed_; }
-  // True when there is enough history for the function to mean something.
-  bool known() const noexcept { return observed_ >= kEnough; }
-
-  // P(length > generated), 1 when nothing is known. O(1).
+  // P(length > generated). O(1).
   double survival(double generated) const noexcept;
   // P(length > generated + more | length > generated), 0 at or beyond `bound`. O(1).
   double survival_given(double generated, double more, double bound) const noexcept;
@@ -40,18 +40,14 @@ class OutputForecast {
   static double bin_start(int bin) noexcept;
 
  private:
-  static constexpr std::uint64_t kEnough = 4;
+  static constexpr std::uint64_t kRebuiltEachTime = 16;  // so many at first; then every 32nd
   static constexpr std::uint64_t kMemory = 4096;  // observations that the estimate rests on
   void rebuild() noexcept;
 
   // Doubles that are whole numbers or products of the fading factor.
   std::array<double, kBins> at_risk_{};
   std::array<double, kBins> ended_{};
-  std::array<double, kBins + 1> survival_ = [] {
-    std::array<double, kBins + 1> ones{};
-    ones.fill(1);
-    return ones;
-  }();
+  std::array<double, kBins + 1> survival_{};
   std::uint64_t observed_ = 0;
   std::uint64_t rebuilt_at_ = 0;
 };
