@@ -96,8 +96,8 @@ struct Policy {
   // that can still be good, on this part of each step. Larger carries more, smaller is kinder to
   // the longest requests; docs/evaluation.md shows how much. >= 1, and 0 ... 1. A request without
   // such a deadline is overdue after the patience of its class. A late sequence that stands still
-  // for others (pause_late) goes on after this many times its TPOT, without a TPOT after the patience
-  // of its class, for one token each time.
+  // for others (pause_late) goes on after this many times its TPOT, without a TPOT after the
+  // patience of its class, for one token each time.
   double overdue_after = 600;
   double overdue_share = 0.3;
   bool refuse_hopeless = false;  // refuse what cannot meet its deadline instead of serving it late

@@ -293,6 +293,7 @@ class IterationBatcher {
   Projection projection_;
   bool moved_ = false;        // a sequence left the running set since the plan began
   bool pressed_ = false;      // those to be in time need all of a step: late decodes stand still
+  bool paused_ = false;       // some do in this one
   bool closed_ = false;       // nobody is admitted beside those that run
   bool projected_ = false;    // projection_ is that of the running set as it is
   StepWork work_;             // of the step being formed

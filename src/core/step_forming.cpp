@@ -38,6 +38,11 @@ bool IterationBatcher::plan(Context& context, Step& step) {
   if (!memory_.take_workspace(context.ledger, workspace_bound_)) return false;
   grow_decodes(context, Force::no);
   form(context, step);
+  if (chunks_.empty() && paused_ && !wake_) {
+    // Those that were to have all of the step have no memory for any of it.
+    pressed_ = false;
+    form(context, step);
+  }
   if (chunks_.empty() && !running_.empty() && !wake_) {
     // Everybody stands still for want of a page: the least expendable takes from the others.
     grow_decodes(context, Force::yes);
@@ -131,6 +136,7 @@ void IterationBatcher::put(Context& context, std::uint32_t index, std::int64_t t
 // All decodes that have a page. When the engine's bounds do not take all of them, those that are
 // due first.
 void IterationBatcher::place_decodes(Context& context, Step& step) {
+  paused_ = false;
   needy_.clear();
   double attended = 0;
   for (std::uint32_t i = 0; i < running_.size(); ++i) {
@@ -159,6 +165,7 @@ void IterationBatcher::place_decodes(Context& context, Step& step) {
     const bool gives_way = running_[index].gives_way();
     // It goes on when there is time for it again, or when it waited too long.
     if (gives_way && pressed_ && running_[index].due > context.now.time_since_epoch().count()) {
+      paused_ = true;
       continue;
     }
     if (gives_way) {

@@ -3,9 +3,10 @@
 // S(g) is the probability that an output has more than g tokens. It is the product-limit estimate
 // (Kaplan and Meier, JASA 1958) over bins of a few tokens, so that outputs which are still running,
 // or were cut off at their bound, count for what is known of them. Old observations fade, so that
-// it follows a changing world. Beyond what was seen, twice as long is half as likely; with no history
-// at all that begins at a few hundred tokens. Hosts that know no better declare bounds a hundred
-// times what comes: to reserve those until the first outputs have ended is to run one at a time.
+// it follows a changing world. Beyond what was seen, twice as long is half as likely; with no
+// history at all that begins at a few hundred tokens. Hosts that know no better declare bounds a
+// hundred times what comes: to reserve those until the first outputs have ended is to run one at a
+// time.
 #pragma once
 
 #include <array>
@@ -41,7 +42,7 @@ class OutputForecast {
 
  private:
   static constexpr std::uint64_t kRebuiltEachTime = 16;  // so many at first; then every 32nd
-  static constexpr std::uint64_t kMemory = 4096;  // observations that the estimate rests on
+  static constexpr std::uint64_t kMemory = 4096;         // observations that the estimate rests on
   void rebuild() noexcept;
 
   // Doubles that are whole numbers or products of the fading factor.
