@@ -208,7 +208,9 @@ void IterationBatcher::place_prompts(Context& context, Step& step) {
   const std::int64_t easy =
       enough ? std::min(budget, std::max<std::int64_t>(easy_tokens(pace < kNoPace), 1)) : budget;
   pressed_ = policy_.pause_late && in_time > 0 && !enough;
+  const std::size_t decodes = chunks_.size();
   fill(context, {.seconds = longest, .pace = pace, .tokens = budget, .easy_tokens = easy}, step);
+  pressed_ = pressed_ && chunks_.size() > decodes;  // else they have no memory to press with
   if (chunks_.empty() && late_decodes_.empty() && !wake_) {
     force_something(context, {.seconds = longest, .pace = pace, .tokens = budget}, step);
   }
