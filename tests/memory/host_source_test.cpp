@@ -121,6 +121,26 @@ TEST_F(HostSourceTest, MemoryIsThereWhenPopulatedAndGoneWhenDecommitted) {
   EXPECT_EQ(resident(region.address(0), 1 << 20), 1U << 20);
 }
 
+TEST_F(HostSourceTest, EveryAddressGoesBack) {
+  static std::int64_t addresses = 0;
+  addresses = 0;
+  calls_.map = [](void* at, std::size_t size, int what, int flags, int fd, off_t offset) -> void* {
+    if (at == nullptr) addresses += static_cast<std::int64_t>(size);
+    return ::mmap(at, size, what, flags, fd, offset);
+  };
+  calls_.unmap = [](void* at, std::size_t size) {
+    addresses -= static_cast<std::int64_t>(size);
+    return ::munmap(at, size);
+  };
+  for (const auto pages : {HostOptions::Pages::normal, HostOptions::Pages::huge}) {
+    HostSource source({.pages = pages, .numa_node = 0}, calls_);
+    Region region = *source.reserve(source.granularity(), 3);
+    EXPECT_EQ(addresses, 3 * source.granularity().count());
+    EXPECT_TRUE(region.commit(1));
+  }
+  EXPECT_EQ(addresses, 0);
+}
+
 TEST_F(HostSourceTest, PagesAreBoundToTheNodeThatWasAskedFor) {
   HostSource source({.numa_node = 0, .binding = HostOptions::Binding::only});
   if (!source.notes().empty()) GTEST_SKIP() << source.notes().front();
