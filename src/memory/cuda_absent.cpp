@@ -1,5 +1,6 @@
 // What stands for CUDA devices where cuda.h was not there.
 #include "mais/memory/cuda_memory.hpp"
+#include "memory/cuda_lane.hpp"
 #include "memory/cuda_registration.hpp"
 
 namespace mais::memory {
@@ -36,6 +37,19 @@ Result<std::unique_ptr<MemorySource>> cuda_virtual_memory(std::shared_ptr<CudaDe
   return missing();
 }
 Result<std::unique_ptr<MemorySource>> cuda_stream_ordered_pool(std::shared_ptr<CudaDevice>) {
+  return missing();
+}
+
+struct CudaLane::Stream {};
+CudaLane::CudaLane(std::unique_ptr<Stream> stream) noexcept : stream_(std::move(stream)) {}
+CudaLane::~CudaLane() = default;
+Result<std::unique_ptr<CudaLane>> CudaLane::open(const CudaDevice&) {
+  return missing();
+}
+Result<void> CudaLane::begin(int, void*, const void*, std::size_t) {
+  return missing();
+}
+Result<void> CudaLane::await(int) {
   return missing();
 }
 

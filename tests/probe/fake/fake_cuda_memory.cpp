@@ -275,6 +275,9 @@ CUresult copy(CUdeviceptr to, CUdeviceptr from, size_t size, CUstream stream) {
   found->second.waiting.emplace_back([=]() -> CUresult {
     if (const CUresult status = planned("copying"); status != CUDA_SUCCESS) return status;
     std::memcpy(reinterpret_cast<void*>(to), reinterpret_cast<const void*>(from), size);
+    if (to_device && planned("copying right") != CUDA_SUCCESS) {
+      *reinterpret_cast<unsigned char*>(to) ^= 1;
+    }
     return CUDA_SUCCESS;
   });
   return CUDA_SUCCESS;
