@@ -3,6 +3,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
+#include <new>
 #include <thread>
 #include <utility>
 
@@ -54,7 +55,13 @@ struct Copier::State {
 void Copier::State::carry_out(const CopyQueue::Piece& piece, Transfer& transfer,
                               std::unique_lock<std::mutex>& lock) {
   lock.unlock();
-  const Result<std::uint64_t> outcome = transfer.run(piece);
+  const Result<std::uint64_t> outcome = [&]() -> Result<std::uint64_t> {
+    try {
+      return transfer.run(piece);
+    } catch (const std::bad_alloc&) {  // ends this copy, not the worker
+      return fail(ErrorCode::over_capacity, "out of memory");
+    }
+  }();
   const Time at = now();
   std::vector<CopyQueue::Ended> ended;
   lock.lock();

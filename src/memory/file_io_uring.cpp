@@ -73,20 +73,22 @@ class UringFileIo final : public FileIo {
         idle.pop_front();
         ++in_kernel;
       }
-      ::io_uring_submit(&ring_);
+      // What the kernel does not take now stays in the ring and is offered again.
+      const int status = ::io_uring_submit_and_wait(&ring_, 1);
+      // Anything else says that the ring is not one; with requests under way nothing can be made
+      // safe then.
+      MAIS_EXPECTS(status >= 0 || status == -EINTR || status == -EAGAIN || status == -EBUSY,
+                   "io_uring_submit_and_wait failed with requests under way");
       io_uring_cqe* answer = nullptr;
-      if (const int status = ::io_uring_wait_cqe(&ring_, &answer); status < 0) {
-        if (status == -EINTR) continue;
-        // The kernel still holds requests and says no more of them: nothing can be made safe.
-        MAIS_EXPECTS(false, "io_uring_wait_cqe failed with requests under way");
+      while (in_kernel > 0 && ::io_uring_peek_cqe(&ring_, &answer) == 0) {
+        const auto slot = static_cast<unsigned>(
+            reinterpret_cast<std::uintptr_t>(::io_uring_cqe_get_data(answer)));
+        const int result = answer->res;
+        ::io_uring_cqe_seen(&ring_, answer);
+        --in_kernel;
+        idle.push_back(slot);
+        take(requests_[slot], result, writes, again, error);
       }
-      const auto slot =
-          static_cast<unsigned>(reinterpret_cast<std::uintptr_t>(::io_uring_cqe_get_data(answer)));
-      const int result = answer->res;
-      ::io_uring_cqe_seen(&ring_, answer);
-      --in_kernel;
-      idle.push_back(slot);
-      take(requests_[slot], result, writes, again, error);
     }
     if (error) return tl::unexpected(*std::move(error));
     return {};

@@ -104,15 +104,19 @@ TEST_F(CudaCopierTest, EveryPairOfEndsAtSizesThatFitNothing) {
   std::mt19937 dice(5);
   for (const std::size_t workers : {0U, 2U}) {
     Copier copier = *Copier::create({.workers = workers,
-                                     .piece = 512_KiB,
+                                     .piece = 256_KiB,
                                      .staging = workers > 0 ? pinned_.get() : nullptr,
-                                     .staging_piece = 128_KiB});
+                                     .staging_piece = 64_KiB});
     for (int from = 0; from < kKinds; ++from) {
       for (int to = 0; to < kKinds; ++to) {
-        for (const std::size_t size : {std::size_t{1}, std::size_t{128} << 10,
-                                       (std::size_t{384} << 10) + 1, kRoom - 3, kRoom}) {
+        for (const std::size_t size :
+             {std::size_t{1}, std::size_t{128} << 10, (std::size_t{384} << 10) + 1,
+              (std::size_t{512} << 10) - 3}) {
           std::vector<unsigned char> bytes(size);
-          for (unsigned char& byte : bytes) byte = static_cast<unsigned char>(dice());
+          const auto salt = dice();
+          for (std::size_t i = 0; i < size; ++i) {
+            bytes[i] = static_cast<unsigned char>((i >> 8) + i * 7 + salt);
+          }
           put(place(from, 0), bytes);
           put(place(to, 1), std::vector<unsigned char>(size));
           const CopyResult result =
@@ -127,6 +131,7 @@ TEST_F(CudaCopierTest, EveryPairOfEndsAtSizesThatFitNothing) {
 
 TEST_F(CudaCopierTest, WhateverTheDeviceRefusesIsAFailureOfThatCopyAndNothingStaysUnderWay) {
   int rounds = 0;
+  constexpr std::size_t kSome = std::size_t{320} << 10;  // five turns of the buffers
   for (const char* call : {"cuStreamCreate", "cuEventCreate", "cuMemcpyAsync", "cuEventRecord",
                            "cuEventSynchronize", "copying", "cuCtxPushCurrent"}) {
     for (const int other : {1, 2, 3, 4}) {
@@ -134,20 +139,20 @@ TEST_F(CudaCopierTest, WhateverTheDeviceRefusesIsAFailureOfThatCopyAndNothingSta
         for (const bool outward : {false, true}) {
           SCOPED_TRACE(std::string(call) + (outward ? " to " : " from ") + std::to_string(other) +
                        " after " + std::to_string(successes));
-          Copier copier = *Copier::create({.piece = 1_MiB, .staging_piece = 128_KiB});
+          Copier copier = *Copier::create({.piece = 1_MiB, .staging_piece = 64_KiB});
           const CopyEnd near = place(0, 0), far = place(other, 1);
           const unsigned char mark = static_cast<unsigned char>(++rounds);
-          put(near, std::vector<unsigned char>(kRoom, mark));
-          put(far, std::vector<unsigned char>(kRoom, static_cast<unsigned char>(mark + 1)));
+          put(near, std::vector<unsigned char>(kSome, mark));
+          put(far, std::vector<unsigned char>(kSome, static_cast<unsigned char>(mark + 1)));
           drivers_.world.cuda_errors[call] = 999;
           drivers_.world.cuda_successes[call] = successes;
           const CopyResult result =
-              outward ? copy(copier, near, far, kRoom) : copy(copier, far, near, kRoom);
+              outward ? copy(copier, near, far, kSome) : copy(copier, far, near, kSome);
           drivers_.world.cuda_errors.clear();
           // What is copied after the end has been told would show now: streams run when they go.
-          const auto at_near = look(near, kRoom), at_far = look(far, kRoom);
+          const auto at_near = look(near, kSome), at_far = look(far, kSome);
           copier = *Copier::create();
-          EXPECT_TRUE(look(near, kRoom) == at_near && look(far, kRoom) == at_far);
+          EXPECT_TRUE(look(near, kSome) == at_near && look(far, kSome) == at_far);
           // Some calls are made less often than that for some ends: then all went well.
           if (drivers_.world.cuda_successes[call] < 0) {
             ASSERT_EQ(result.status, Status::failed);
