@@ -7,10 +7,6 @@ namespace {
 // Not in the headers of every toolkit.
 constexpr auto kStubLibrary = static_cast<CUresult>(34);
 
-using GetProcAddress = CUresult (*)(const char*, void**, int, cuuint64_t);
-// The form of version 12 says why as well.
-using GetProcAddressV2 = CUresult (*)(const char*, void**, int, cuuint64_t, int*);
-
 std::string version_text(int version) {
   return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
 }
@@ -30,6 +26,14 @@ std::string CudaFunctions::said(const char* call, CUresult status) const {
   result += name == nullptr ? "error " + std::to_string(static_cast<int>(status)) : name;
   if (text != nullptr) result.append(" (").append(text).append(")");
   return result;
+}
+
+void* CudaFunctions::address_of(const char* symbol) const noexcept {
+  const int asked = driver_version < kAbiVersion ? driver_version : kAbiVersion;
+  void* address = nullptr;
+  const CUresult status = find_v2_ != nullptr ? find_v2_(symbol, &address, asked, 0, nullptr)
+                                              : find_(symbol, &address, asked, 0);
+  return status == CUDA_SUCCESS ? address : nullptr;
 }
 
 Result<CudaFunctions> load_cuda(const std::string& name) {
@@ -63,10 +67,8 @@ Result<CudaFunctions> load_cuda(const std::string& name) {
     return unavailable(cuda.said("cuDriverGetVersion", status));
   }
 
-  GetProcAddressV2 find_v2 = nullptr;
-  GetProcAddress find = nullptr;
-  const bool has_v2 = cuda.library.find("cuGetProcAddress_v2", find_v2);
-  const bool has_v1 = cuda.library.find("cuGetProcAddress", find);
+  const bool has_v2 = cuda.library.find("cuGetProcAddress_v2", cuda.find_v2_);
+  const bool has_v1 = cuda.library.find("cuGetProcAddress", cuda.find_);
   if (cuda.driver_version < kOldestDriver || (!has_v2 && !has_v1)) {
     return unavailable("the NVIDIA driver is too old: it is for CUDA " +
                        version_text(cuda.driver_version) +
@@ -74,16 +76,8 @@ Result<CudaFunctions> load_cuda(const std::string& name) {
   }
 
   const char* missing = nullptr;
-  const int asked = cuda.driver_version < kAbiVersion ? cuda.driver_version : kAbiVersion;
   const auto get = [&](const char* symbol, auto& function) {
-    void* address = nullptr;
-    const CUresult status =
-        has_v2 ? find_v2(symbol, &address, asked, 0, nullptr) : find(symbol, &address, asked, 0);
-    if (status != CUDA_SUCCESS || address == nullptr) {
-      if (missing == nullptr) missing = symbol;
-      return;
-    }
-    function = reinterpret_cast<std::remove_reference_t<decltype(function)>>(address);
+    if (!cuda.find(symbol, function) && missing == nullptr) missing = symbol;
   };
   get("cuDeviceGetCount", cuda.device_count);
   get("cuDeviceGet", cuda.device);

@@ -49,8 +49,24 @@ struct CudaFunctions {
   decltype(&::cuGetErrorName) error_name = nullptr;
   decltype(&::cuGetErrorString) error_text = nullptr;
 
+  // The same for a function that is not listed here; false when the driver has none.
+  template <class Function>
+  bool find(const char* symbol, Function& function) const noexcept {
+    void* const address = address_of(symbol);
+    function = reinterpret_cast<Function>(address);
+    return address != nullptr;
+  }
+
   // "cuDeviceGetCount: CUDA_ERROR_UNKNOWN (unknown error)"
   std::string said(const char* call, CUresult status) const;
+
+ private:
+  friend Result<CudaFunctions> load_cuda(const std::string& library);
+  // Null where the driver has none of that name.
+  void* address_of(const char* symbol) const noexcept;
+  CUresult (*find_)(const char*, void**, int, cuuint64_t) = nullptr;
+  // The form of version 12 says why as well.
+  CUresult (*find_v2_)(const char*, void**, int, cuuint64_t, int*) = nullptr;
 };
 
 // Errors as CudaDriver::load().

@@ -42,6 +42,7 @@ struct FakeGpu {
   std::vector<FakeProcess> processes;
   std::vector<FakeNvLink> nvlinks;
   bool peers = true;
+  int virtual_memory = 1, memory_pools = 1;     // supported
   double copy_rate = 20e9, inside_rate = 1e12;  // bytes per second that copies take
 };
 
@@ -50,14 +51,16 @@ struct FakeWorld {
   int driver_version = 13'000;
   int init_status = 0;  // of cuInit
   int nvml_init_status = 0;
-  std::set<std::string> missing;           // what cuGetProcAddress does not find
-  std::map<std::string, int> cuda_errors;  // call -> status
+  std::set<std::string> missing;              // what cuGetProcAddress does not find
+  std::map<std::string, int> cuda_errors;     // call -> status
+  std::map<std::string, int> cuda_successes;  // call -> how often it succeeds before that
   std::map<std::string, int> nvml_errors;
   // What happened.
   int contexts_created = 0, contexts_now = 0;
   int allocations_now = 0;
   unsigned long long pinned_now = 0;
   int nvml_inits = 0, nvml_shutdowns = 0;
+  int streams_now = 0, registrations_now = 0, address_ranges_now = 0, pools_now = 0;
 };
 
 // Each fake library has a function of this name and type that gives the world it shows; the test

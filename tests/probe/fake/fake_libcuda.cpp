@@ -5,15 +5,16 @@
 #include <cstring>
 #include <cuda.h>
 
-#include "fake_gpus.hpp"
+#include "fake_driver.hpp"
 
-using mais::probing::fake::FakeGpu;
-using mais::probing::fake::FakeWorld;
+using namespace mais::probing::fake;
 
-namespace {
+namespace mais::probing::fake {
 
 FakeWorld* world = nullptr;
+std::recursive_mutex mutex;
 
+namespace {
 std::vector<FakeGpu*> shown() {
   std::vector<FakeGpu*> list;
   for (FakeGpu& gpu : world->gpus) {
@@ -21,6 +22,7 @@ std::vector<FakeGpu*> shown() {
   }
   return list;
 }
+}  // namespace
 
 FakeGpu* gpu_of(CUdevice device) {
   const auto list = shown();
@@ -30,27 +32,31 @@ FakeGpu* gpu_of(CUdevice device) {
 
 CUresult planned(const char* call) {
   if (world == nullptr) return CUDA_ERROR_NOT_INITIALIZED;
+  const std::scoped_lock lock(mutex);
   const auto found = world->cuda_errors.find(call);
-  return found == world->cuda_errors.end() ? CUDA_SUCCESS : static_cast<CUresult>(found->second);
+  if (found == world->cuda_errors.end()) return CUDA_SUCCESS;
+  if (const auto left = world->cuda_successes.find(call);
+      left != world->cuda_successes.end() && left->second-- > 0) {
+    return CUDA_SUCCESS;
+  }
+  return static_cast<CUresult>(found->second);
 }
-
-#define FAKE_MAY_FAIL(call) \
-  if (const CUresult status = planned(call); status != CUDA_SUCCESS) return status
 
 // A context is the number of its device, from 1.
-std::vector<CUcontext> stack;
-CUcontext context_of(CUdevice device) {
-  return reinterpret_cast<CUcontext>(static_cast<std::uintptr_t>(device) + 1);
-}
+thread_local std::vector<CUcontext> stack;
 FakeGpu* current() {
   if (stack.empty()) return nullptr;
   return gpu_of(static_cast<CUdevice>(reinterpret_cast<std::uintptr_t>(stack.back())) - 1);
 }
 
+}  // namespace mais::probing::fake
+
+namespace {
+
+CUcontext context_of(CUdevice device) {
+  return reinterpret_cast<CUcontext>(static_cast<std::uintptr_t>(device) + 1);
+}
 double pending = 0;  // seconds that copies took, so far
-struct FakeEvent {
-  double at = 0;
-};
 
 CUresult device_count(int* count) {
   FAKE_MAY_FAIL("cuDeviceGetCount");
@@ -122,6 +128,12 @@ CUresult device_attribute(int* value, CUdevice_attribute which, CUdevice device)
     case CU_DEVICE_ATTRIBUTE_PAGEABLE_MEMORY_ACCESS_USES_HOST_PAGE_TABLES:
       *value = gpu.host_page_tables;
       break;
+    case CU_DEVICE_ATTRIBUTE_VIRTUAL_MEMORY_MANAGEMENT_SUPPORTED:
+      *value = gpu.virtual_memory;
+      break;
+    case CU_DEVICE_ATTRIBUTE_MEMORY_POOLS_SUPPORTED:
+      *value = gpu.memory_pools;
+      break;
     case 130:  // NUMA_CONFIG
       *value = gpu.numa_config;
       break;
@@ -143,12 +155,14 @@ CUresult can_access_peer(int* can, CUdevice from, CUdevice to) {
 }
 CUresult retain(CUcontext* context, CUdevice device) {
   FAKE_MAY_FAIL("cuDevicePrimaryCtxRetain");
+  const std::scoped_lock lock(mutex);
   ++world->contexts_created;
   ++world->contexts_now;
   *context = context_of(device);
   return CUDA_SUCCESS;
 }
 CUresult release(CUdevice) {
+  const std::scoped_lock lock(mutex);
   --world->contexts_now;
   return CUDA_SUCCESS;
 }
@@ -173,6 +187,7 @@ CUresult memory_info(size_t* free, size_t* total) {
   FAKE_MAY_FAIL("cuMemGetInfo");
   const FakeGpu* const gpu = current();
   if (gpu == nullptr) return CUDA_ERROR_INVALID_CONTEXT;
+  const std::scoped_lock lock(mutex);
   *free = gpu->total - gpu->used;
   *total = gpu->total;
   return CUDA_SUCCESS;
@@ -221,22 +236,26 @@ CUresult copy_peer(CUdeviceptr, CUcontext, CUdeviceptr, CUcontext, size_t size, 
 }
 CUresult create_event(CUevent* event, unsigned) {
   FAKE_MAY_FAIL("cuEventCreate");
+  const std::scoped_lock lock(mutex);
   ++world->allocations_now;
   *event = reinterpret_cast<CUevent>(new FakeEvent);
   return CUDA_SUCCESS;
 }
 CUresult destroy_event(CUevent event) {
+  const std::scoped_lock lock(mutex);
   --world->allocations_now;
   delete reinterpret_cast<FakeEvent*>(event);
   return CUDA_SUCCESS;
 }
-CUresult record_event(CUevent event, CUstream) {
+CUresult record_event(CUevent event, CUstream stream) {
   FAKE_MAY_FAIL("cuEventRecord");
   reinterpret_cast<FakeEvent*>(event)->at = pending;
+  mark_in_stream(reinterpret_cast<FakeEvent*>(event), stream);
   return CUDA_SUCCESS;
 }
-CUresult await_event(CUevent) {
-  return planned("cuEventSynchronize");
+CUresult await_event(CUevent event) {
+  FAKE_MAY_FAIL("cuEventSynchronize");
+  return run_up_to(reinterpret_cast<FakeEvent*>(event));
 }
 CUresult elapsed(float* milliseconds, CUevent begin, CUevent end) {
   FAKE_MAY_FAIL("cuEventElapsedTime");
@@ -259,6 +278,7 @@ extern "C" {
 void fake_set_world(FakeWorld* shown_world) {
   world = shown_world;
   stack.clear();
+  forget_memory();
 }
 
 CUresult cuInit(unsigned) {
@@ -280,7 +300,7 @@ CUresult cuGetErrorString(CUresult, const char** text) {
 }
 
 CUresult FAKE_LOOKUP(const char* symbol, void** function, int, cuuint64_t) {
-  static const std::map<std::string, void*> functions = {
+  static const std::map<std::string, void*> probed = {
       {"cuDeviceGetCount", reinterpret_cast<void*>(device_count)},
       {"cuDeviceGet", reinterpret_cast<void*>(device_get)},
       {"cuDeviceGetName", reinterpret_cast<void*>(device_name)},
@@ -309,6 +329,11 @@ CUresult FAKE_LOOKUP(const char* symbol, void** function, int, cuuint64_t) {
       {"cuEventSynchronize", reinterpret_cast<void*>(await_event)},
       {"cuEventElapsedTime", reinterpret_cast<void*>(elapsed)},
   };
+  static const std::map<std::string, void*> functions = [] {
+    std::map<std::string, void*> all = memory_functions();
+    all.insert(probed.begin(), probed.end());
+    return all;
+  }();
   *function = nullptr;
   const auto found = functions.find(symbol);
   if (found == functions.end() || world->missing.count(symbol) != 0) return CUDA_ERROR_NOT_FOUND;
