@@ -108,7 +108,7 @@ class GgufParser {
                                  std::to_string(limit) + " are read");
     } else if (count > reader_.remaining() / (kLeastEntry / 2)) {
       reader_.refuse(offset, "it says it has " + std::to_string(count) + " " + what +
-                                 ", more than the rest of the file has room for");
+                                 ", more than the rest of the header has room for");
     }
   }
 
@@ -210,7 +210,7 @@ class GgufParser {
     const std::uint64_t least = bytes > 0 ? bytes : 8;  // a text has a length, a list more
     if (!reader_.failed() && count > reader_.remaining() / least) {
       reader_.refuse(at, "a list says it has " + std::to_string(count) +
-                             " entries, more than the rest of the file has room for");
+                             " entries, more than the rest of the header has room for");
     }
     if (reader_.failed()) return OmittedList{};
     const OmittedList omitted{static_cast<std::int64_t>(count)};
