@@ -1,0 +1,124 @@
+// JSON, and a page.
+#include <nlohmann/json.hpp>
+
+#include "views.hpp"
+
+namespace fit {
+
+namespace {
+
+using namespace mais;
+using Json = nlohmann::ordered_json;
+
+constexpr const char* kParts[] = {"weights", "state", "workspace"};
+
+Json json_of(const Report& report) {
+  Json json;
+  json["machine"] = report.machine;
+  json["device"] = report.device;
+  json["devices"] = report.devices;
+  json["capacity"] = report.capacity.count();
+  json["context"] = report.context;
+  json["parallel"] = report.parallel;
+  json["needed"] = report.needed.count();
+  json["fits"] = report.fits;
+  json["longest_context"] = report.largest_context ? Json(*report.largest_context) : Json();
+  json["most_parallel"] = report.largest_parallel;
+  for (const Row& row : report.rows) {
+    json["parts"].push_back({{"part", kParts[static_cast<int>(row.part)]},
+                             {"name", row.name},
+                             {"bytes", row.bytes.count()}});
+  }
+  if (report.speed) {
+    json["predicted"] = {{"prompt", report.prompt},
+                         {"ttft_s", report.speed->ttft_s},
+                         {"tpot_s", report.speed->tpot_s},
+                         {"tpot_parallel_s", report.speed->tpot_parallel_s},
+                         {"tokens_per_second", report.speed->tokens_per_second},
+                         {"bound", report.speed->bound}};
+  }
+  json["alternatives"] = Json::array();
+  for (const Alternative& other : report.alternatives) {
+    json["alternatives"].push_back({{"what", other.what}, {"outcome", other.outcome}});
+  }
+  return json;
+}
+
+std::string escaped(const std::string& text) {
+  std::string html;
+  for (const char c : text) {
+    switch (c) {
+      case '<':
+        html += "&lt;";
+        break;
+      case '>':
+        html += "&gt;";
+        break;
+      case '&':
+        html += "&amp;";
+        break;
+      case '"':
+        html += "&quot;";
+        break;
+      default:
+        html += c;
+    }
+  }
+  return html;
+}
+
+constexpr const char* kStyle = R"(<style>
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em }
+.bar { display: flex; height: 2.5em; border: 2px solid #333; background: #eee; margin: .5em 0 }
+.bar i { display: block; height: 100% }
+.weights { background: #3b6ea5 } .state { background: #e09f3e } .workspace { background: #9e2a2b }
+.bar .end { border-right: 4px solid #d00 }
+pre { background: #f5f5f5; padding: 1em; overflow-x: auto }
+.key span { display: inline-block; width: 1em; height: 1em; margin: 0 .4em 0 1em }
+</style>)";
+
+std::string picture(const Report& report) {
+  const double whole =
+      static_cast<double>(std::max({report.needed, report.capacity, Bytes(1)}).count());
+  std::string html =
+      "<div class=bar role=img aria-label=\"memory of " + escaped(report.machine) + "\">";
+  for (const Row& row : report.rows) {
+    const double percent = 100.0 * static_cast<double>(row.bytes.count()) / whole;
+    html += "<i class=" + std::string(kParts[static_cast<int>(row.part)]) +
+            " style=\"width:" + std::to_string(percent) + "%\" title=\"" + escaped(row.name) +
+            ": " + grouped(row.bytes.count()) + " bytes\"></i>";
+  }
+  return html + "</div>\n";
+}
+
+}  // namespace
+
+std::string as_json(const Subject& subject, const std::vector<Report>& reports) {
+  const files::Footprint& print = subject.footprint;
+  Json json;
+  json["model"] = {{"name", print.model.name},       {"family", subject.model.architecture.family},
+                   {"parameters", print.parameters}, {"weights", print.weights.count()},
+                   {"exact", print.exact},           {"margin", print.margin}};
+  json["machines"] = Json::array();
+  for (const Report& report : reports) json["machines"].push_back(json_of(report));
+  json["assumptions"] = print.assumptions;
+  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+std::string as_page(const Subject& subject, const std::vector<Report>& reports) {
+  const std::string name = escaped(subject.footprint.model.name);
+  std::string html = "<!doctype html><html lang=en><meta charset=utf-8><title>Does " + name +
+                     " fit?</title>" + kStyle + "<h1>Does " + name + " fit?</h1>\n";
+  html +=
+      "<p class=key><span class=weights></span>weights<span class=state></span>state"
+      "<span class=workspace></span>workspace. Hover for bytes; a bar is as long as the memory, "
+      "or as what is needed where that is more.</p>\n";
+  for (const Report& report : reports) {
+    html += "<h2>" + escaped(report.machine) + ": " + (report.fits ? "fits" : "does not fit") +
+            "</h2>\n" + picture(report) + "<pre>" + escaped(in_detail(subject, report, true)) +
+            "</pre>\n";
+  }
+  return html + "<pre>" + escaped(assumptions_of(subject)) + "</pre></html>\n";
+}
+
+}  // namespace fit

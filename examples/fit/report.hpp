@@ -1,0 +1,67 @@
+// Whether a model fits a machine, and what follows: everything that is shown, as plain data.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "mais/files/footprint.hpp"
+#include "mais/files/model_folder.hpp"
+#include "mais/machine.hpp"
+#include "options.hpp"
+
+namespace fit {
+
+enum class Part : std::uint8_t { weights, state, workspace };
+
+// A line of the table: what takes how much of a device.
+struct Row {
+  Part part = Part::weights;
+  std::string name;
+  mais::Bytes bytes;
+};
+
+struct Speed {
+  double ttft_s = 0;             // of one prompt, alone
+  double tpot_s = 0;             // of one request, alone
+  double tpot_parallel_s = 0;    // of each of `parallel`
+  double tokens_per_second = 0;  // of all of them together
+  std::string bound;             // "memory bandwidth" or "compute"
+};
+
+// Another way to run it that fits.
+struct Alternative {
+  std::string what;     // "--kv-type q8_0"
+  std::string outcome;  // "contexts of up to 65,536 tokens"
+};
+
+struct Report {
+  std::string machine, device;
+  mais::Bytes capacity;
+  int devices = 1;
+  std::int64_t context = 0, parallel = 1, prompt = 0;
+  std::vector<Row> rows;
+  mais::Bytes needed;
+  bool fits = false;
+  std::optional<std::int64_t> largest_context;  // with `parallel` requests; none: none fits
+  std::int64_t largest_parallel = 0;            // with `context`
+  std::optional<Speed> speed;                   // none: the machine's rates are not known
+  std::optional<double> load_s;                 // over the machine's link to the device
+  std::vector<Alternative> alternatives;
+};
+
+struct Subject {
+  mais::files::ModelOnDisk model;
+  mais::files::Footprint footprint;
+  std::int64_t most_context = 0;  // of the model, or a million where it states none
+};
+
+mais::Result<Subject> study(const Options& options);
+// For one device of the machine; as many alike as the options ask for.
+mais::Result<Report> judge(const Subject& subject, const mais::Machine& machine,
+                           const Options& options);
+
+// "1,234,567".
+std::string grouped(std::int64_t number);
+
+}  // namespace fit

@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# The fit command as a user meets it: fit_command_test.sh <fit> <write_models>
+set -uo pipefail
+program=$1
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+failures=0
+
+# expect <what> <exit status> <pattern in what it says> <arguments...>
+expect() {
+  local what=$1 status=$2 pattern=$3
+  shift 3
+  local said
+  said=$("$program" "$@" 2>&1)
+  local got=$?
+  if [ $got -ne "$status" ] || ! grep -qE -- "$pattern" <<<"$said"; then
+    echo "FAILED: $what: status $got (expected $status), said: $said"
+    failures=$((failures + 1))
+  fi
+}
+
+"$2" "$folder" || exit 1
+gguf=$folder/llama8b-00001-of-00002.gguf
+
+expect "help is for newcomers" 0 'Where to start' --help
+expect "a model is needed" 2 'MODEL is required'
+expect "an unknown option is named" 2 'not expected: --bogus' "$gguf" --bogus
+expect "types are checked" 2 "no type 'q9'; there are f16" "$gguf" --kv-type q9
+expect "counts are checked" 2 'context' "$gguf" --context 0
+expect "a missing model is named" 1 'nowhere: there is no such file or folder' "$folder/nowhere"
+expect "a missing machine is named" 1 "no file 'moon'; known machines are l4, a100" "$gguf" --machine moon
+expect "an empty folder says what it needs" 1 'holds no model; a .gguf file' "$(mktemp -d -p "$folder")"
+head -c 1000 "$gguf" >"$folder/cut.gguf"
+expect "a cut file is told" 1 'cut.gguf: at byte [0-9]+: .*' "$folder/cut.gguf"
+printf '{"spaces": [{"name": "m", "capacity": "1 GB", "colour": 1}]}' >"$folder/bad.json"
+expect "a fault of a machine is named" 1 'bad.json:1: .*colour' "$gguf" --machine "$folder/bad.json"
+
+expect "well-known machines side by side" 0 '^l4 .*yes' "$gguf"
+expect "a split GGUF is exact" 0 '2 files, 291 tensors: weights are exact' "$gguf" --machine l4
+expect "the other part will do" 0 'Llama 3.1 8B Instruct: llama, 8.03 billion' \
+  "$folder/llama8b-00002-of-00002.gguf" --machine l4
+# 8,030,261,248 parameters, 266,240 of them in 32 bits, the others 18 bytes for 32.
+expect "weights are the sum of the tensors" 0 'Weights +4.21 GiB' "$gguf" --machine l4
+expect "state is 128 KiB a token" 0 'attention +1.00 GiB' "$gguf" --machine l4 --context 8192
+expect "the model's own limit is told" 0 "131,072 tokens \(the model's own limit\)" "$gguf" --machine l4
+expect "safetensors take twice the parameters" 0 'Weights +14.96 GiB' "$folder/llama8b" --machine a100
+expect "times are called predicted" 0 'predicted; answers are bound by memory bandwidth; nothing was measured' \
+  "$gguf" --machine l4
+expect "what does not fit says so, and by how much" 3 'MISSING' "$folder/llama8b" --machine l4 --context 131072
+expect "and what would fit" 3 '--kv-type fp8 +contexts of up to 112,032' "$folder/llama8b" --machine l4 --context 131072
+expect "quantised weights would" 3 'the same model quantised to' "$folder/llama8b" --machine l4 \
+  --context 60000
+expect "a configuration alone will do" 0 'configuration only' "$folder/qwen" --machine h200
+expect "its weights can be of any type" 0 'Weights +16.00 GiB' "$folder/qwen" --weight-type q4_0 --machine l4
+expect "two devices share it" 0 'each of 2 devices' "$folder/qwen" --machine a100 --tensor-parallel 2
+sed 's/qwen3_moe/novelty/' "$folder/qwen/config.json" >"$folder/novel.json"
+expect "an unknown architecture is an error" 1 "'novelty' is not known; known are" "$folder/novel.json"
+expect "a guess is marked" 0 'GUESS: .* give or take 25 %' "$folder/novel.json" --guess --machine h200
+
+json=$("$program" "$gguf" --machine l4 --json --html "$folder/page.html")
+for name in weights needed fits longest_context most_parallel ttft_s tokens_per_second exact; do
+  grep -q "\"$name\": [^n]" <<<"$json" || { echo "FAILED: JSON lacks $name"; failures=$((failures + 1)); }
+done
+grep -q '"weights": 4517937152' <<<"$json" || { echo "FAILED: exact weights"; failures=$((failures + 1)); }
+grep -q '</html>' "$folder/page.html" || { echo "FAILED: no page"; failures=$((failures + 1)); }
+
+[ $failures -eq 0 ] && echo "all passed"
+exit $((failures > 0))
