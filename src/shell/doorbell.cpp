@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <mutex>
 
 namespace mais::shell {
 
@@ -42,10 +43,11 @@ bool Doorbell::Sleeper::leave() noexcept {
   return unanswered;
 }
 
-void Doorbell::ring_one() noexcept {
-  if (sleepers_.load(std::memory_order_seq_cst) == 0) return;
+bool Doorbell::ring_one() noexcept {
+  if (sleepers_.load(std::memory_order_seq_cst) == 0) return false;
   const std::lock_guard lock(mutex_);
   if (first_ != nullptr && rung_ == 0) ring_locked(*first_);
+  return first_ != nullptr;
 }
 
 void Doorbell::ring_all() noexcept {
