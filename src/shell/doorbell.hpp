@@ -54,7 +54,8 @@ class Doorbell {
   // knows that any later sleeper will find it (both sides are sequentially consistent).
   Atomic<int> sleepers_{0};
   Mutex mutex_;
-  Sleeper* first_ = nullptr;
+  Sleeper* first_ = nullptr;  // who registered first, and most likely is next in turn
+  Sleeper* last_ = nullptr;
   int rung_ = 0;
 };
 
