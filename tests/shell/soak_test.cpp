@@ -83,7 +83,7 @@ TEST(Soak, NothingIsLeftOfMillionsOfLeases) {
   const auto run = [&](std::int64_t leases) {
     std::vector<std::jthread> threads;
     for (unsigned t = 0; t < kThreads; ++t) {
-      threads.emkept_back([&, t] { granted += take(scheduler, t + 1, leases / kThreads); });
+      threads.emplace_back([&, t] { granted += take(scheduler, t + 1, leases / kThreads); });
     }
   };
   run(kLeases / 10);  // grows what is kept for later
