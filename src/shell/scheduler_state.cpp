@@ -118,7 +118,9 @@ void Scheduler::State::settle() {
   const auto timer = planner_.next_timer();
   if (timer && (!timer_ || *timer < *timer_)) returns_->bell().ring_all();
   timer_ = timer;
-  if (is_draining_ && all_ended()) returns_->bell().ring_all();
+  if (all_ended()) {
+    for (Sleeper* const drainer : drainers_) drainer->ring();
+  }
 }
 
 void Scheduler::State::conclude(const core::Action& action) {
@@ -316,12 +318,19 @@ bool Scheduler::State::drain(const std::stop_token& stop, std::optional<Time> de
   bool over = false;
   std::optional<Duration> left;
   while (true) {
-    turn([&](Time) { is_draining_ = true; },
-         [&](Time now) {
-           ended = all_ended();
-           over = stop.stop_requested() || (deadline && now >= *deadline);
-           left = until(now, deadline);
-         });
+    turn(
+        [&](Time) {
+          is_draining_ = true;
+          if (std::find(drainers_.begin(), drainers_.end(), &sleeper) == drainers_.end()) {
+            drainers_.push_back(&sleeper);
+          }
+        },
+        [&](Time now) {
+          ended = all_ended();
+          over = stop.stop_requested() || (deadline && now >= *deadline);
+          left = until(now, deadline);
+          if (ended || over) std::erase(drainers_, &sleeper);
+        });
     if (ended || over) break;
     sleeper.sleep(left);
   }

@@ -140,6 +140,7 @@ class Scheduler::State final : public shell::LeaseReturns::Server,
   std::unordered_map<RequestId, Caller> callers_;  // of what has not ended and is no lease yet
   std::size_t leases_ = 0;                         // granted and not back yet
   std::vector<Worker> workers_;                    // by instance
+  std::vector<Sleeper*> drainers_;                 // who wait until all has ended
   shell::LeaseSlots spare_slots_;
   std::optional<Time> timer_;   // the planner's, as of the last turn
   bool callbacks_due_ = false;  // added in this turn

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <coroutine>
 #include <exception>
+#include <memory>
 #include <optional>
 #include <random>
 #include <thread>
@@ -347,6 +348,24 @@ TEST(Drain, WaitsUntilEverythingHasEnded) {
   EXPECT_TRUE(scheduler.drain());
   EXPECT_THAT(ends, ElementsAre(EndKind::cancelled, EndKind::finished));
   EXPECT_TRUE(scheduler.drain());
+}
+
+TEST(Drain, NobodyIsKeptBusyAfterwards) {
+  struct Counter final : Observer {
+    void observe(const Observation&) override { ++seen; }
+    std::atomic<int> seen{0};
+  };
+  const auto counter = std::make_shared<Counter>();
+  Scheduler scheduler = make_scheduler(small_machine(), {.observers = {counter}});
+  std::jthread worker([&] {
+    core::Step step;
+    scheduler.next_step(kInstance, step);
+  });
+  while (counter->seen == 0) std::this_thread::yield();  // it waits, or is about to
+  EXPECT_TRUE(scheduler.drain());
+  std::this_thread::sleep_for(10ms);
+  EXPECT_LT(counter->seen, 5);
+  scheduler.shutdown();
 }
 
 TEST(Drain, StopEndsTheWait) {
