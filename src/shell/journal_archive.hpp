@@ -137,8 +137,10 @@ class ArchiveReader {
   }
   // Of a list whose members take a byte or more.
   std::size_t count() {
-    return static_cast<std::size_t>(
-        varint_up_to(rest_.size(), "a list is longer than what is left of the record"));
+    const std::uint64_t size = varint();
+    if (size <= rest_.size()) return static_cast<std::size_t>(size);
+    refuse("a list is longer than what is left of the record");
+    return 0;
   }
 
   template <class Value>

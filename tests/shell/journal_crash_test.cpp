@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 
 #include "shell/journal_run.hpp"
+#include "shell/temporary_file.hpp"
 
 namespace mais {
 namespace {

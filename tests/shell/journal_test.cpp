@@ -16,6 +16,7 @@
 #include "mais/reexecution.hpp"
 #include "shell/journal_format.hpp"
 #include "shell/journal_run.hpp"
+#include "shell/temporary_file.hpp"
 
 namespace mais {
 namespace {
