@@ -16,7 +16,8 @@ for group in "$@"; do
   case $group in
     --tests)
       tools+=(clang-format-14:clang-format-14)
-      libraries+=(libgtest-dev libgmock-dev librapidcheck-dev libonnx-dev libprotobuf-dev) ;;
+      libraries+=(libgtest-dev libgmock-dev librapidcheck-dev libonnx-dev libprotobuf-dev
+        libspdlog-dev) ;;
     --examples) libraries+=(libcli11-dev libonnx-dev libprotobuf-dev) ;;
     *) echo "unknown group of packages: $group (there are --tests and --examples)" >&2; exit 2 ;;
   esac

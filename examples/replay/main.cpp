@@ -1,9 +1,11 @@
-// Replays a trace against the scheduler under a simulated clock; see --help.
+// Replays a trace against the scheduler under a simulated clock, or a scheduler's journal; see
+// --help.
 #include <cstdio>
 #include <fstream>
 #include <iostream>
 
 #include "../progress.hpp"
+#include "journal_study.hpp"
 #include "mais/sim/report.hpp"
 #include "options.hpp"
 #include "study.hpp"
@@ -33,6 +35,28 @@ bool write(const std::string& path, const std::string& text) {
   return static_cast<bool>(file);
 }
 
+// True when everything that the options name was written.
+bool write_all(const replay::Options& options, const sim::Report& report, std::ostream& out) {
+  bool written = true;
+  if (options.json) written &= write(*options.json, sim::to_json(report));
+  if (options.csv) written &= write(*options.csv, sim::to_csv(report));
+  if (options.html) {
+    written &= write(*options.html, sim::to_html(report));
+    if (written) out << "\nPage with plots: " << *options.html << '\n';
+  }
+  return written;
+}
+
+int replay_journal(const replay::Options& options) {
+  const Result<replay::JournalStudy> study = replay::study_journal(*options.journal);
+  if (!study) return fail_with(study.error().message);
+  std::ostream& out = options.uses_stdout() ? std::cerr : std::cout;
+  out << replay::to_text(*study);
+  if (!write_all(options, replay::report_of(*study, options.command), out)) return kBadInput;
+  if (study->difference) return kSchedulerAtFault;
+  return study->end.kind == JournalEnd::Kind::damaged ? kBadInput : 0;
+}
+
 void introduce(std::ostream& out, const sim::Report& report, bool capacity) {
   out << (report.synthetic ? "Synthetic workload" : "Trace") << ": " << report.trace << ", "
       << report.requests << " requests";
@@ -49,6 +73,7 @@ void introduce(std::ostream& out, const sim::Report& report, bool capacity) {
 int main(int argc, char** argv) {
   const auto options = replay::read_options(argc, argv);
   if (!options) return options.error().code;
+  if (options->journal) return replay_journal(*options);
   Result<sim::Scenario> scenario = replay::load_machine(*options);
   if (!scenario) return fail_with(scenario.error().message);
   Result<sim::Trace> trace = replay::load_trace(*options);
@@ -68,14 +93,7 @@ int main(int argc, char** argv) {
   std::ostream& out = options->uses_stdout() ? std::cerr : std::cout;
   introduce(out, *report, options->capacity);
   out << sim::to_table(*report);
-  bool written = true;
-  if (options->json) written &= write(*options->json, sim::to_json(*report));
-  if (options->csv) written &= write(*options->csv, sim::to_csv(*report));
-  if (options->html) {
-    written &= write(*options->html, sim::to_html(*report));
-    if (written) out << "\nPage with plots: " << *options->html << '\n';
-  }
-  if (!written) return kBadInput;
+  if (!write_all(*options, *report, out)) return kBadInput;
   if (replay::at_fault(*report)) {
     std::cerr << "replay: the scheduler was at fault: out of memory, or requests never ended\n";
     return kSchedulerAtFault;

@@ -26,7 +26,8 @@ Where to start:
   replay                                   a synthetic chat workload on a simulated L4
   replay --capacity                        how many requests per second each policy carries
   replay --trace azure.csv --limit 4000 --rate 0.1 --html page.html
-                                           a recorded trace at a tenth of its rate, with plots)";
+                                           a recorded trace at a tenth of its rate, with plots
+  replay --journal server.journal          what a scheduler did, executed again)";
 
 constexpr const char* kFooter =
     R"(A request is good when its first token comes within 1 s + 3 x the time of its
@@ -35,7 +36,8 @@ Attainment is the good part of all requests; capacity-90 and capacity-99 are the
 largest loads in requests per second at which it is 90 % or 99 %.
 
 Exit status: 0 done, 1 the input could not be used, 2 wrong options,
-3 the scheduler was at fault (out of memory, or requests that never ended).)";
+3 the scheduler was at fault (out of memory, requests that never ended, or
+decisions that differ from those in the journal).)";
 
 std::string joined(const std::vector<std::string>& words) {
   std::string text;
@@ -72,6 +74,12 @@ tl::expected<Options, ExitStatus> read_options(int argc, char** argv) {
   app.get_formatter()->column_width(27);
 
   const std::string what = "What to replay";
+  CLI::Option* journal =
+      app.add_option(
+             "--journal", options.journal,
+             "A scheduler's journal: its decisions are taken again and compared, bit for bit")
+          ->type_name("FILE")
+          ->group(what);
   app.add_option("--trace", options.trace, "Trace file; without it a synthetic workload is drawn")
       ->type_name("FILE")
       ->group(what);
@@ -135,6 +143,12 @@ tl::expected<Options, ExitStatus> read_options(int argc, char** argv) {
   app.add_option("--html", options.html, "A page with plots, in one file")
       ->type_name("FILE")
       ->group(out);
+
+  for (const char* group : {"What to replay", "On which machine, by which policy", "How fast"}) {
+    for (CLI::Option* option : app.get_options()) {
+      if (option->get_group() == group && option != journal) journal->excludes(option);
+    }
+  }
 
   const auto wrong = [](const std::string& message) {
     std::cerr << "replay: " << message << "\nTry replay --help.\n";

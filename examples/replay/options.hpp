@@ -14,7 +14,8 @@
 namespace replay {
 
 struct Options {
-  std::string command;  // as typed, for the page
+  std::string command;                 // as typed, for the page
+  std::optional<std::string> journal;  // instead of everything but the outputs
   std::optional<std::string> trace;
   std::optional<mais::sim::TraceFormat> format;
   mais::sim::WorkloadKind workload = mais::sim::WorkloadKind::conversation;

@@ -5,7 +5,9 @@
 //   // the bytes go back at the end of the scope
 //
 // A move-only value. Giving back never allocates, waits or throws, and may be done from any thread,
-// before or after the scheduler is gone. One lease has one user at a time.
+// before or after the scheduler is gone; only where asynchronous requests wait for bytes and no
+// thread does, whoever gives back hands the bytes on: it takes the scheduler's mutex for a moment
+// and runs the callbacks that are due. One lease has one user at a time.
 #pragma once
 
 #include <memory>

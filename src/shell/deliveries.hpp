@@ -1,26 +1,50 @@
-// Hands ended requests to their callbacks: one at a time, in the order in which they were added,
-// outside every lock.
+// Hands answers to those who asked: ends and leases to callbacks, and coroutines their turn; one at
+// a time, in the order in which they were added, outside every lock.
 //
 // Whoever calls run() delivers until nothing is left; meanwhile others who call it leave what they
 // added to that thread and go on.
 #pragma once
 
-#include <condition_variable>
+#include <algorithm>
+#include <coroutine>
+#include <deque>
 #include <mutex>
+#include <optional>
 #include <thread>
+#include <type_traits>
 #include <utility>
-#include <vector>
+#include <variant>
 
 #include "mais/scheduler.hpp"
+#include "shell/sync.hpp"
 
 namespace mais::shell {
+
+struct EndDelivery {
+  OnEnd on_end;
+  RequestEnd end;
+};
+struct LeaseDelivery {
+  OnLease on_lease;
+  tl::expected<Lease, RequestEnd> answer;
+};
+using Delivery = std::variant<EndDelivery, LeaseDelivery, std::coroutine_handle<>>;
 
 class Deliveries {
  public:
   // Called in the order of delivery, under the scheduler's mutex.
-  void add(OnEnd on_end, const RequestEnd& end) {
+  void add(Delivery delivery) {
     const std::lock_guard lock(mutex_);
-    waiting_.emplace_back(std::move(on_end), end);
+    waiting_.push_back(std::move(delivery));
+  }
+
+  // True when the coroutine was waiting for its turn, which does not come any more.
+  bool withdraw(std::coroutine_handle<> waiter) {
+    const std::lock_guard lock(mutex_);
+    return std::erase_if(waiting_, [&](const Delivery& delivery) {
+             const auto* const handle = std::get_if<std::coroutine_handle<>>(&delivery);
+             return handle != nullptr && *handle == waiter;
+           }) != 0;
   }
 
   // Called without any lock. A callback that throws ends the program.
@@ -30,29 +54,44 @@ class Deliveries {
     running_ = true;
     runner_ = std::this_thread::get_id();
     while (!waiting_.empty()) {
-      underway_.swap(waiting_);
+      std::optional<Delivery> next(std::move(waiting_.front()));
+      waiting_.pop_front();
       lock.unlock();
-      for (const auto& [on_end, end] : underway_) on_end(end);
-      underway_.clear();
+      deliver(*next);
+      next.reset();  // what a callback held goes outside the lock
       lock.lock();
     }
     running_ = false;
+    runner_ = {};
     idle_.notify_all();
   }
 
-  // Returns when no callback runs and none is due; at once when called by a callback.
+  // Returns when no callback runs and none is due.
   void wait_until_idle() {
     std::unique_lock lock(mutex_);
-    idle_.wait(lock, [this] {
-      return running_ ? runner_ == std::this_thread::get_id() : waiting_.empty();
-    });
+    idle_.wait(lock, [this] { return !running_ && waiting_.empty(); });
+  }
+
+  // True in a thread that is inside a callback.
+  bool is_delivering() const {
+    const std::lock_guard lock(mutex_);
+    return running_ && runner_ == std::this_thread::get_id();
   }
 
  private:
-  std::mutex mutex_;
-  std::condition_variable idle_;
-  std::vector<std::pair<OnEnd, RequestEnd>> waiting_;
-  std::vector<std::pair<OnEnd, RequestEnd>> underway_;  // the runner's alone
+  static void deliver(Delivery& delivery) {
+    if (auto* const ended = std::get_if<EndDelivery>(&delivery)) {
+      ended->on_end(ended->end);
+    } else if (auto* const leased = std::get_if<LeaseDelivery>(&delivery)) {
+      leased->on_lease(std::move(leased->answer));
+    } else {
+      std::get<std::coroutine_handle<>>(delivery).resume();
+    }
+  }
+
+  mutable Mutex mutex_;
+  ConditionVariable idle_;
+  std::deque<Delivery> waiting_;
   bool running_ = false;
   std::thread::id runner_;
 };

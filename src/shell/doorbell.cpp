@@ -2,14 +2,15 @@
 
 #include <algorithm>
 #include <chrono>
+#include <mutex>
 
 namespace mais::shell {
 
 Doorbell::Sleeper::Sleeper(Doorbell& bell) : bell_(bell) {
   const std::lock_guard lock(bell_.mutex_);
-  next_ = bell_.first_;
-  if (next_ != nullptr) next_->previous_ = this;
-  bell_.first_ = this;
+  previous_ = bell_.last_;
+  (previous_ != nullptr ? previous_->next_ : bell_.first_) = this;
+  bell_.last_ = this;
   bell_.sleepers_.fetch_add(1, std::memory_order_seq_cst);
 }
 
@@ -35,17 +36,18 @@ bool Doorbell::Sleeper::leave() noexcept {
   if (!registered_) return false;
   registered_ = false;
   (previous_ != nullptr ? previous_->next_ : bell_.first_) = next_;
-  if (next_ != nullptr) next_->previous_ = previous_;
+  (next_ != nullptr ? next_->previous_ : bell_.last_) = previous_;
   bell_.sleepers_.fetch_sub(1, std::memory_order_seq_cst);
   const bool unanswered = rung_;
   bell_.answer_locked(*this);
   return unanswered;
 }
 
-void Doorbell::ring_one() noexcept {
-  if (sleepers_.load(std::memory_order_seq_cst) == 0) return;
+bool Doorbell::ring_one() noexcept {
+  if (sleepers_.load(std::memory_order_seq_cst) == 0) return false;
   const std::lock_guard lock(mutex_);
   if (first_ != nullptr && rung_ == 0) ring_locked(*first_);
+  return first_ != nullptr;
 }
 
 void Doorbell::ring_all() noexcept {

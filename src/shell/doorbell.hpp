@@ -5,12 +5,10 @@
 // and never waits for what a rung thread goes on to do.
 #pragma once
 
-#include <atomic>
-#include <condition_variable>
-#include <mutex>
 #include <optional>
 
 #include "mais/units.hpp"
+#include "shell/sync.hpp"
 
 namespace mais::shell {
 
@@ -38,14 +36,14 @@ class Doorbell {
     Doorbell& bell_;
     Sleeper* previous_ = nullptr;
     Sleeper* next_ = nullptr;
-    std::condition_variable wake_;
+    ConditionVariable wake_;
     bool rung_ = false;
     bool registered_ = true;
   };
 
-  // Makes sure that some sleeper looks again, if there is any: rings the first, unless one is rung
-  // already and so will look.
-  void ring_one() noexcept;
+  // Makes sure that some sleeper looks again: rings the first, unless one is rung already and so
+  // will look. False when there is none.
+  bool ring_one() noexcept;
   void ring_all() noexcept;
 
  private:
@@ -54,9 +52,10 @@ class Doorbell {
 
   // How many are registered. Read without the mutex: whoever leaves work behind and then reads 0
   // knows that any later sleeper will find it (both sides are sequentially consistent).
-  std::atomic<int> sleepers_{0};
-  std::mutex mutex_;
-  Sleeper* first_ = nullptr;
+  Atomic<int> sleepers_{0};
+  Mutex mutex_;
+  Sleeper* first_ = nullptr;  // who registered first, and most likely is next in turn
+  Sleeper* last_ = nullptr;
   int rung_ = 0;
 };
 

@@ -12,7 +12,8 @@ void LeaseReturns::push(LeaseSlot* slot) noexcept {
   while (!first_.compare_exchange_weak(slot->next, slot, std::memory_order_seq_cst,
                                        std::memory_order_relaxed)) {
   }
-  bell_.ring_one();
+  if (bell_.ring_one() || unattended_.load(std::memory_order_seq_cst) == 0) return;
+  if (const auto server = server_.lock()) server->serve();
 }
 
 }  // namespace shell
@@ -40,8 +41,9 @@ RequestId Lease::request() const {
 
 void Lease::release() noexcept {
   if (slot_ == nullptr) return;
-  returns_->push(std::exchange(slot_, nullptr));
-  returns_.reset();
+  // Nothing of this lease is touched afterwards: a callback may end its life.
+  const auto returns = std::move(returns_);
+  returns->push(std::exchange(slot_, nullptr));
 }
 
 }  // namespace mais

@@ -22,8 +22,15 @@ std::function<Time()> steady_clock_from_now() {
 Result<Scheduler> Scheduler::create(Config config, SchedulerOptions options) {
   auto planner = core::Planner::create(std::move(config));
   if (!planner) return tl::unexpected<Error>(std::move(planner.error()));
+  if (options.delivery.capacity < 1) {
+    return fail(ErrorCode::invalid_argument,
+                "SchedulerOptions::delivery.capacity is 0; observations need a place to wait: 1 or "
+                "more");
+  }
   if (!options.clock) options.clock = steady_clock_from_now();
-  return Scheduler(std::make_shared<State>(std::move(*planner), std::move(options.clock)));
+  auto state = std::make_shared<State>(std::move(*planner), std::move(options));
+  state->open();
+  return Scheduler(std::move(state));
 }
 
 Scheduler::Scheduler(std::shared_ptr<State> state) noexcept : state_(std::move(state)) {}
@@ -48,82 +55,86 @@ std::shared_ptr<Scheduler::State> Scheduler::state() const {
   return state_;
 }
 
+// For calls that give observers something to hear.
+std::shared_ptr<Scheduler::State> Scheduler::enter() const {
+  auto shared = state();
+  shared->await_observers();
+  return shared;
+}
+
+namespace {
+
+void expect_lease(const Request& request) {
+  MAIS_EXPECTS(!request.model, "acquire() takes leases; requests that name a model are submit()'s");
+}
+
+}  // namespace
+
 RequestId Scheduler::submit(const Request& request, OnEnd on_end) {
   MAIS_EXPECTS(request.model, "submit() takes requests that name a model; leases are acquire()'s");
-  return state()->submit(request, std::move(on_end));
+  return enter()->submit(request, std::move(on_end));
 }
 
 void Scheduler::cancel(RequestId request) {
-  state()->cancel(request);
+  enter()->cancel(request);
 }
 
 tl::expected<Lease, RequestEnd> Scheduler::acquire(const Request& request,
-                                                   const std::stop_token& stop) {
-  MAIS_EXPECTS(!request.model, "acquire() takes leases; requests that name a model are submit()'s");
-  return state()->acquire(request, stop);
+                                                   const std::stop_token& stop,
+                                                   std::optional<Time> deadline) {
+  expect_lease(request);
+  return enter()->acquire(request, stop, deadline);
 }
 
 tl::expected<Lease, RequestEnd> Scheduler::try_acquire(const Request& request) {
-  MAIS_EXPECTS(!request.model, "acquire() takes leases; requests that name a model are submit()'s");
-  return state()->try_acquire(request);
+  expect_lease(request);
+  return enter()->try_acquire(request);
 }
 
-bool Scheduler::next_step(InstanceId instance, core::Step& step, const std::stop_token& stop) {
-  return state()->next_step(instance, step, stop);
+RequestId Scheduler::acquire_async(const Request& request, OnLease on_lease,
+                                   std::optional<Time> deadline) {
+  expect_lease(request);
+  MAIS_EXPECTS(on_lease, "a lease needs somebody to take it");
+  return enter()->acquire_async(request, std::move(on_lease), deadline);
+}
+
+bool Scheduler::next_step(InstanceId instance, core::Step& step, const std::stop_token& stop,
+                          std::optional<Time> deadline) {
+  return enter()->next_step(instance, step, stop, deadline);
 }
 
 bool Scheduler::try_next_step(InstanceId instance, core::Step& step) {
-  return state()->try_next_step(instance, step);
+  return enter()->try_next_step(instance, step);
 }
 
 void Scheduler::report(const core::StepReport& report) {
-  const auto shared = state();
-  shared->turn([&](Time now) { shared->planner().report(now, report, shared->actions()); });
+  enter()->report(report);
 }
 
 void Scheduler::instance_lost(InstanceId instance) {
-  const auto shared = state();
-  shared->turn([&](Time now) {
-    shared->expect_instance(instance);
-    shared->planner().instance_lost(now, instance, shared->actions());
-  });
+  enter()->tell(core::event::InstanceLost{.instance = instance});
 }
 
 void Scheduler::instance_back(InstanceId instance) {
-  const auto shared = state();
-  shared->turn([&](Time now) {
-    shared->expect_instance(instance);
-    shared->planner().instance_back(now, instance, shared->actions());
-  });
+  enter()->tell(core::event::InstanceBack{.instance = instance});
 }
 
 void Scheduler::memory_measured(SpaceId space, Bytes foreign) {
-  const auto shared = state();
-  shared->turn(
-      [&](Time now) { shared->planner().memory_measured(now, space, foreign, shared->actions()); });
+  enter()->tell(core::event::MemoryMeasured{.space = space, .foreign = foreign});
 }
 
 void Scheduler::limit_changed(InstanceId instance, Bytes bytes) {
-  const auto shared = state();
-  shared->turn([&](Time now) {
-    shared->expect_instance(instance);
-    shared->planner().limit_changed(now, instance, bytes, shared->actions());
-  });
+  enter()->tell(core::event::LimitChanged{.instance = instance, .state = bytes});
 }
 
 void Scheduler::tenant_limit_changed(TenantId tenant, std::optional<Bytes> limit) {
-  const auto shared = state();
-  shared->turn([&](Time now) {
-    shared->planner().tenant_limit_changed(now, tenant, limit, shared->actions());
-  });
+  enter()->tell(core::event::TenantLimitChanged{.tenant = tenant, .limit = limit});
 }
 
 void Scheduler::tick() {
-  const auto shared = state();
-  shared->turn([&](Time now) {
-    shared->planner().tick(now, shared->actions());
-    shared->wake_all();
-  });
+  const auto shared = enter();
+  shared->tell(core::event::Tick{});
+  shared->wake_all();
 }
 
 core::PlannerView Scheduler::snapshot() {
@@ -141,6 +152,14 @@ core::InstanceLoad Scheduler::load(InstanceId instance) {
     load = shared->planner().load(instance);
   });
   return load;
+}
+
+Time Scheduler::now() {
+  return state()->now();
+}
+
+bool Scheduler::drain(const std::stop_token& stop, std::optional<Time> deadline) {
+  return enter()->drain(stop, deadline);
 }
 
 void Scheduler::shutdown() {

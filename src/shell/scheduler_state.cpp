@@ -5,10 +5,21 @@
 
 namespace mais {
 
-Scheduler::State::State(core::Planner planner, std::function<Time()> clock)
-    : clock_(std::move(clock)),
+Scheduler::State::State(core::Planner planner, SchedulerOptions options)
+    : clock_(std::move(options.clock)),
       planner_(std::move(planner)),
-      workers_(planner_.config().instances.size()) {}
+      workers_(planner_.config().instances.size()) {
+  if (options.observers.empty()) return;
+  for (const auto& observer : options.observers) {
+    MAIS_EXPECTS(observer != nullptr, "an observer is null");
+    observer->begin(planner_.config());
+  }
+  feed_.emplace(std::move(options.observers), options.delivery);
+}
+
+void Scheduler::State::open() {
+  returns_->set_server(weak_from_this());
+}
 
 // --- Inside a turn ---------------------------------------------------------------------------
 
@@ -16,20 +27,64 @@ void Scheduler::State::expect_instance(InstanceId instance) const {
   MAIS_EXPECTS(instance.value() < workers_.size(), "no such instance was configured");
 }
 
-RequestId Scheduler::State::submit(Time now, const Request& request, Caller caller) {
-  if (is_shut_down_ && !request.model) {  // the planner would grant what fits
+RequestId Scheduler::State::submit(Time now, const Request& request, Caller caller,
+                                   std::optional<Time> deadline) {
+  if (closed() && !request.model) {  // the planner would grant what fits
     tell(caller, {.kind = EndKind::cancelled, .tag = request.tag});
     return RequestId{};
   }
-  const RequestId id = planner_.submit(now, request, actions_);
+  std::optional<Request> hurried;
+  if (deadline) {
+    const Duration left = std::max(Duration(0), *deadline - now);
+    hurried = request;
+    hurried->give_up = std::min(left, request.give_up.value_or(left));
+  }
+  const Request& asked = hurried ? *hurried : request;
+  RequestId id{};
+  observed(
+      now,
+      [&]() -> const core::Step* {
+        id = planner_.submit(now, asked, actions_);
+        return nullptr;
+      },
+      [&](core::Event& event) { event = core::event::Submit{asked}; });
   callers_.emplace(id, std::move(caller));
-  if (is_shut_down_) planner_.cancel(now, id, actions_);
+  if (closed()) cancel(now, id);
   return id;
 }
 
 void Scheduler::State::cancel(Time now, RequestId request) {
   // Without a caller it has ended or is a lease, which ends when its holder drops it.
-  if (callers_.contains(request)) planner_.cancel(now, request, actions_);
+  if (!callers_.contains(request)) return;
+  observed(
+      now,
+      [&]() -> const core::Step* {
+        planner_.cancel(now, request, actions_);
+        return nullptr;
+      },
+      [&](core::Event& event) { event = core::event::Cancel{request}; });
+}
+
+void Scheduler::State::give_back(Time now, RequestId lease) {
+  observed(
+      now,
+      [&]() -> const core::Step* {
+        planner_.give_back(now, lease, actions_);
+        return nullptr;
+      },
+      [&](core::Event& event) { event = core::event::GiveBack{lease}; });
+}
+
+bool Scheduler::State::plan_step(Time now, InstanceId instance, core::Step& step) {
+  bool found = false;
+  observed(
+      now,
+      [&] {
+        found = planner_.next_step(now, instance, actions_, step);
+        return found ? &step : nullptr;
+      },
+      [&](core::Event& event) { event = core::event::NextStep{instance}; });
+  return found;
 }
 
 std::unique_ptr<shell::LeaseSlot> Scheduler::State::take_slot() {
@@ -40,11 +95,19 @@ std::unique_ptr<shell::LeaseSlot> Scheduler::State::take_slot() {
 void Scheduler::State::catch_up(Time now) {
   shell::LeaseSlots returned(returns_->collect());
   while (auto slot = returned.take()) {
-    planner_.give_back(now, slot->request, actions_);
+    give_back(now, slot->request);
+    --leases_;
     spare_slots_.add(std::move(slot));
   }
   const auto timer = planner_.next_timer();
-  if (timer && *timer <= now) planner_.tick(now, actions_);
+  if (!timer || *timer > now) return;
+  observed(
+      now,
+      [&]() -> const core::Step* {
+        planner_.tick(now, actions_);
+        return nullptr;
+      },
+      [](core::Event& event) { event = core::event::Tick{}; });
 }
 
 void Scheduler::State::settle() {
@@ -55,6 +118,9 @@ void Scheduler::State::settle() {
   const auto timer = planner_.next_timer();
   if (timer && (!timer_ || *timer < *timer_)) returns_->bell().ring_all();
   timer_ = timer;
+  if (all_ended()) {
+    for (Sleeper* const drainer : drainers_) drainer->ring();
+  }
 }
 
 void Scheduler::State::conclude(const core::Action& action) {
@@ -84,7 +150,7 @@ void Scheduler::State::conclude(const core::Action& action) {
   Caller caller = std::move(found->second);
   callers_.erase(found);
   if (action.kind == core::ActionKind::granted) {
-    grant(*std::get<Acquisition*>(caller), action);
+    grant(caller, action);
     return;
   }
   RequestEnd end{.kind = kind, .request = action.request, .tag = action.tag};
@@ -92,22 +158,49 @@ void Scheduler::State::conclude(const core::Action& action) {
   tell(caller, end);
 }
 
-void Scheduler::State::grant(Acquisition& acquisition, const core::Action& action) {
-  acquisition.slot->request = action.request;
-  acquisition.slot->space = action.space;
-  acquisition.slot->bytes = action.bytes;
-  acquisition.granted = true;
-  if (acquisition.sleeper != nullptr) acquisition.sleeper->ring();
+void Scheduler::State::grant(Caller& caller, const core::Action& action) {
+  const auto fill = [&](shell::LeaseSlot& slot) {
+    slot.request = action.request;
+    slot.space = action.space;
+    slot.bytes = action.bytes;
+    ++leases_;
+  };
+  if (auto* const waiting = std::get_if<Acquisition*>(&caller)) {
+    Acquisition& acquisition = **waiting;
+    fill(*acquisition.slot);
+    acquisition.granted = true;
+    wake(acquisition);
+    return;
+  }
+  auto& acquisition = std::get<AsyncAcquisition>(caller);
+  fill(*acquisition.slot);
+  returns_->add_unattended(-1);
+  deliveries_.add(shell::LeaseDelivery{std::move(acquisition.on_lease),
+                                       Lease(returns_, acquisition.slot.release())});
+  callbacks_due_ = true;
 }
 
 void Scheduler::State::tell(Caller& caller, const RequestEnd& end) {
-  if (auto* const acquisition = std::get_if<Acquisition*>(&caller)) {
-    (*acquisition)->end = end;
-    if ((*acquisition)->sleeper != nullptr) (*acquisition)->sleeper->ring();
+  if (auto* const waiting = std::get_if<Acquisition*>(&caller)) {
+    (*waiting)->end = end;
+    wake(**waiting);
+  } else if (auto* const acquisition = std::get_if<AsyncAcquisition>(&caller)) {
+    returns_->add_unattended(-1);
+    deliveries_.add(
+        shell::LeaseDelivery{std::move(acquisition->on_lease), tl::unexpected<RequestEnd>(end)});
+    callbacks_due_ = true;
   } else if (auto& on_end = std::get<OnEnd>(caller)) {
-    deliveries_.add(std::move(on_end), end);
+    deliveries_.add(shell::EndDelivery{std::move(on_end), end});
     callbacks_due_ = true;
   }
+}
+
+void Scheduler::State::wake(Acquisition& acquisition) {
+  if (acquisition.sleeper != nullptr) acquisition.sleeper->ring();
+  if (!acquisition.coroutine) return;
+  returns_->add_unattended(-1);
+  deliveries_.add(acquisition.coroutine);
+  callbacks_due_ = true;
 }
 
 void Scheduler::State::wake_workers() {
@@ -129,6 +222,12 @@ std::optional<Duration> Scheduler::State::until(Time now, std::optional<Time> wa
 
 // --- Whole calls -----------------------------------------------------------------------------
 
+void Scheduler::State::await_observers() {
+  if (!feed_ || feed_->has_room()) return;
+  if (feed_->is_delivering() || deliveries_.is_delivering()) return;
+  feed_->await_room();
+}
+
 RequestId Scheduler::State::submit(const Request& request, OnEnd on_end) {
   RequestId id{};
   turn([&](Time now) { id = submit(now, request, std::move(on_end)); });
@@ -139,66 +238,32 @@ void Scheduler::State::cancel(RequestId request) {
   turn([&](Time now) { cancel(now, request); });
 }
 
-tl::expected<Lease, RequestEnd> Scheduler::State::acquire(const Request& request,
-                                                          const std::stop_token& stop) {
-  Acquisition acquisition;
-  RequestId id{};
-  bool answered = false;
-  turn(
-      [&](Time now) {
-        acquisition.slot = take_slot();
-        id = submit(now, request, &acquisition);
-      },
-      [&](Time) { answered = acquisition.answered(); });
-  if (!answered) await_answer(id, acquisition, stop);
-  return answer(acquisition);
-}
-
-tl::expected<Lease, RequestEnd> Scheduler::State::try_acquire(const Request& request) {
-  Acquisition acquisition;
+void Scheduler::State::report(const core::StepReport& report) {
   turn([&](Time now) {
-    acquisition.slot = take_slot();
-    const RequestId id = submit(now, request, &acquisition);
-    settle();
-    cancel(now, id);
-  });
-  return answer(acquisition);
-}
-
-void Scheduler::State::await_answer(RequestId request, Acquisition& acquisition,
-                                    const std::stop_token& stop) {
-  Sleeper sleeper(returns_->bell());
-  const std::stop_callback on_stop(stop, [&]() noexcept { sleeper.ring(); });
-  bool answered = false;
-  std::optional<Duration> left;
-  while (true) {
-    turn(
-        [&](Time now) {
-          acquisition.sleeper = &sleeper;
-          if (stop.stop_requested()) cancel(now, request);
+    observed(
+        now,
+        [&]() -> const core::Step* {
+          planner_.report(now, report, actions_);
+          return nullptr;
         },
-        [&](Time now) {
-          answered = acquisition.answered();
-          left = until(now, std::nullopt);
-        });
-    if (answered) break;
-    sleeper.sleep(left);
-  }
-  leave(sleeper);
+        [&](core::Event& event) { event = core::event::Report{report}; });
+  });
 }
 
-tl::expected<Lease, RequestEnd> Scheduler::State::answer(Acquisition& acquisition) {
-  if (!acquisition.granted) return tl::unexpected<RequestEnd>(*acquisition.end);
-  return Lease(returns_, acquisition.slot.release());
+void Scheduler::State::tell(const core::Event& event) {
+  turn([&](Time now) {
+    observed(
+        now,
+        [&]() -> const core::Step* {
+          planner_.handle(now, event, actions_, no_step_);
+          return nullptr;
+        },
+        [&](core::Event& seen) { seen = event; });
+  });
 }
 
-void Scheduler::State::leave(Sleeper& sleeper) {
-  // Somebody counted on this thread to collect a lease, or to notice a timer.
-  if (sleeper.leave()) turn([](Time) {});
-}
-
-bool Scheduler::State::next_step(InstanceId instance, core::Step& step,
-                                 const std::stop_token& stop) {
+bool Scheduler::State::next_step(InstanceId instance, core::Step& step, const std::stop_token& stop,
+                                 std::optional<Time> deadline) {
   Sleeper sleeper(returns_->bell());
   const std::stop_callback on_stop(stop, [&]() noexcept { sleeper.ring(); });
   bool found = false;
@@ -211,9 +276,12 @@ bool Scheduler::State::next_step(InstanceId instance, core::Step& step,
       MAIS_EXPECTS(worker.sleeper == nullptr || worker.sleeper == &sleeper,
                    "another thread waits for a step of this instance");
       over = is_shut_down_ || stop.stop_requested();
-      found = !over && planner_.next_step(now, instance, actions_, step);
+      found = !over && plan_step(now, instance, step);
+      over = over || (deadline && now >= *deadline);
       worker = {.sleeper = found || over ? nullptr : &sleeper, .looked = true};
-      left = until(now, actions_.wake_at);
+      auto wake_at = actions_.wake_at;
+      if (deadline && (!wake_at || *deadline < *wake_at)) wake_at = deadline;
+      left = until(now, wake_at);
     });
     if (found || over) break;
     sleeper.sleep(left);
@@ -228,9 +296,46 @@ bool Scheduler::State::try_next_step(InstanceId instance, core::Step& step) {
     expect_instance(instance);
     MAIS_EXPECTS(workers_[instance.value()].sleeper == nullptr,
                  "another thread waits for a step of this instance");
-    found = !is_shut_down_ && planner_.next_step(now, instance, actions_, step);
+    found = !is_shut_down_ && plan_step(now, instance, step);
   });
   return found;
+}
+
+void Scheduler::State::leave(Sleeper& sleeper) {
+  // Somebody counted on this thread to collect a lease, or to notice a timer.
+  if (sleeper.leave()) turn([](Time) {});
+}
+
+Time Scheduler::State::now() {
+  const std::lock_guard lock(mutex_);
+  return clock_();
+}
+
+bool Scheduler::State::drain(const std::stop_token& stop, std::optional<Time> deadline) {
+  Sleeper sleeper(returns_->bell());
+  const std::stop_callback on_stop(stop, [&]() noexcept { sleeper.ring(); });
+  bool ended = false;
+  bool over = false;
+  std::optional<Duration> left;
+  while (true) {
+    turn(
+        [&](Time) {
+          is_draining_ = true;
+          if (std::find(drainers_.begin(), drainers_.end(), &sleeper) == drainers_.end()) {
+            drainers_.push_back(&sleeper);
+          }
+        },
+        [&](Time now) {
+          ended = all_ended();
+          over = stop.stop_requested() || (deadline && now >= *deadline);
+          left = until(now, deadline);
+          if (ended || over) std::erase(drainers_, &sleeper);
+        });
+    if (ended || over) break;
+    sleeper.sleep(left);
+  }
+  leave(sleeper);
+  return ended;
 }
 
 void Scheduler::State::shutdown() {
@@ -240,10 +345,12 @@ void Scheduler::State::shutdown() {
     open.reserve(callers_.size());
     for (const auto& [request, caller] : callers_) open.push_back(request);
     std::sort(open.begin(), open.end());
-    for (const RequestId request : open) planner_.cancel(now, request, actions_);
+    for (const RequestId request : open) cancel(now, request);
     returns_->bell().ring_all();
   });
+  if (deliveries_.is_delivering() || (feed_ && feed_->is_delivering())) return;
   deliveries_.wait_until_idle();
+  if (feed_) feed_->wait_until_idle();
 }
 
 }  // namespace mais

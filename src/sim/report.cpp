@@ -90,7 +90,7 @@ Json figures_of(const Report& report, const PolicyReport& policy) {
   j["policy"] = policy.policy;
   j["requests"] = report.requests;
   j["left_out"] = report.left_out;
-  j["rate"] = online ? rounded(online->rate) : Json(nullptr);
+  j["rate"] = online && !report.recorded ? rounded(online->rate) : Json(nullptr);
   j["requests_per_second"] = online ? rounded(online->requests_per_second) : Json(nullptr);
   j["capacity_90"] = rounded(policy.capacity_90);
   j["capacity_99"] = rounded(policy.capacity_99);
@@ -116,15 +116,16 @@ Json figures_of(const Report& report, const PolicyReport& policy) {
   j["prefix_hit_rate"] = rounded(run->prefix_hit_rate);
   j["moved_out_tokens"] = run->moved_out.count();
   j["moved_in_tokens"] = run->moved_in.count();
-  j["longest_wait"] = online ? rounded(online->longest_wait) : Json(nullptr);
+  j["longest_wait"] =
+      online && !online->ttft_over_bound.empty() ? rounded(online->longest_wait) : Json(nullptr);
   j["ttft_seconds_p50"] = rounded(quantile(run->ttft_seconds, 0.5));
   j["ttft_seconds_p99"] = rounded(quantile(run->ttft_seconds, 0.99));
   j["tpot_seconds_p50"] = rounded(quantile(run->tpot_seconds, 0.5));
   j["tpot_seconds_p99"] = rounded(quantile(run->tpot_seconds, 0.99));
   j["busy"] = rounded(run->busy);
   j["steps"] = run->steps;
-  j["step_us_p50"] = rounded(run->step_us_p50, 4);
-  j["step_us_p99"] = rounded(run->step_us_p99, 4);
+  j["step_us_p50"] = report.recorded ? Json(nullptr) : rounded(run->step_us_p50, 4);
+  j["step_us_p99"] = report.recorded ? Json(nullptr) : rounded(run->step_us_p99, 4);
   return j;
 }
 

@@ -62,6 +62,7 @@ Json page_data(const Report& report) {
   Json data;
   data["trace"] = report.trace;
   data["synthetic"] = report.synthetic;
+  data["recorded"] = report.recorded;
   data["machine"] = report.machine;
   data["command"] = report.command;
   data["requests"] = report.requests;
@@ -83,7 +84,8 @@ Json page_data(const Report& report) {
       p["host_pool"] = run->host_pool.count();
       p["course"] = course(*run);
       if (policy.run) {
-        p["ttft"] = curve(run->ttft_over_bound, 1);
+        p["ttft"] =
+            report.recorded ? curve(run->ttft_seconds, 1e3) : curve(run->ttft_over_bound, 1);
         p["tpot"] = curve(run->tpot_seconds, 1e3);
       }
     }

@@ -20,7 +20,7 @@ set(foreign_probe "hwloc|cuda|dlfcn|fcntl|unistd|poll|sched|sys/")
 set(foreign_memory "cuda|numa|sys/|linux/|liburing|fcntl|unistd|sched")
 set(foreign_files "nlohmann/|onnx/|google/protobuf/|sys/")
 set(foreign_sim "nlohmann/")
-set(foreign_shell "sys/")
+set(foreign_shell "fcntl|unistd|sys/")
 set(foreign_adapters ".")
 # Standard headers that bring in a clock's, thread's, file's or dice's work. <chrono> is for units.
 set(impure "thread|mutex|shared_mutex|condition_variable|atomic|future|stop_token|semaphore|latch")

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# The replay command as a user meets it: replay_command_test.sh <program>
+# The replay command as a user meets it: replay_command_test.sh <replay> <record>
 . "$(dirname "${BASH_SOURCE[0]}")/../command_test.sh" "$1"
 replay=$1
+record=$2
 
 expect "help is for newcomers" 0 'Where to start' --help
 expect "an unknown option is named" 2 'not expected: --bogus' --bogus
@@ -46,6 +47,24 @@ cat >"$folder/own.json" <<'END'
 END
 expect "a machine of one's own" 0 'Simulated machine: own.json' \
   --machine "$folder/own.json" --limit 30 --rate 0.1 --policy projected
+
+check "a journal is recorded" "$record" "$folder/j" 0.2 >/dev/null
+expect "a journal is executed again" 0 'every decision is the same, bit for bit' \
+  --journal "$folder/j" --html "$folder/journal.html" --json "$folder/journal.json"
+check "its page says what it shows" grep -q '"recorded":true' "$folder/journal.html"
+check "its figures say no rate of a trace" grep -q '"rate": null' "$folder/journal.json"
+expect "its end is told" 0 'the journal was closed here' --journal "$folder/j"
+for what in submitted finished preemptions 'state of decoder' 'until +held'; do
+  expect "its table has $what" 0 "$what" --journal "$folder/j"
+done
+size=$(stat -c %s "$folder/j")
+head -c $((size - 9)) "$folder/j" >"$folder/cut"
+expect "a cut journal is read to its last record" 0 'the file ends inside a record' --journal "$folder/cut"
+{ head -c $((size / 2)) "$folder/j"; printf '\xff\xff\xff'; tail -c +$((size / 2 + 4)) "$folder/j"; } \
+  >"$folder/bad"
+expect "a damaged journal says where" 1 'bad: byte [0-9]+: ' --journal "$folder/bad"
+expect "what is no journal is said" 1 'is no journal' --journal "$folder/page.html"
+expect "a journal has its own machine" 2 'excludes' --journal "$folder/j" --rate 2
 
 [ $failures -eq 0 ] && echo "all passed"
 exit $((failures > 0))

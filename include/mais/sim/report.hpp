@@ -24,6 +24,7 @@ struct PolicyReport {
 struct Report {
   std::string trace;
   bool synthetic = false;  // of the trace; every report says so
+  bool recorded = false;   // what a scheduler really did, from its journal: nothing was simulated
   std::string machine;
   std::string command{};           // that made it, for the page's foot
   std::size_t requests = 0;        // replayed
