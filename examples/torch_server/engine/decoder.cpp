@@ -1,0 +1,344 @@
+#define AT_PER_OPERATOR_HEADERS
+#include <algorithm>
+#include <chrono>
+#include <new>
+#include <utility>
+
+#include <ATen/ops/empty.h>
+#include <c10/core/InferenceMode.h>
+#include <c10/util/Exception.h>
+
+#include "attention.hpp"
+#include "metered_resource.hpp"
+#include "page_store.hpp"
+#include "tensor_memory.hpp"
+#include "transformer.hpp"
+#include "transformer_engine.hpp"
+#include "transformer_model.hpp"
+
+namespace torch_server {
+
+namespace {
+
+std::int64_t footprint(std::int64_t floats) {
+  return static_cast<std::int64_t>(
+      TensorScope::footprint(static_cast<std::size_t>(floats) * sizeof(float)));
+}
+
+// A token that a step computes.
+struct Row {
+  std::size_t entry = 0;
+  std::int64_t position = 0;
+};
+
+class Decoder final : public Engine {
+ public:
+  Decoder(DecoderOptions options, std::unique_ptr<WeightSource> source)
+      : options_(std::move(options)),
+        source_(std::move(source)),
+        weights_memory_(*options_.budgets.weights),
+        state_memory_(*options_.budgets.state),
+        host_memory_(*options_.budgets.host_state),
+        workspace_memory_(*options_.budgets.workspace),
+        layout_{.layers = options_.shape.layers,
+                .kv_heads = options_.shape.kv_heads,
+                .head_width = options_.shape.head_width,
+                .tokens = options_.page.count()} {
+    const Shape& shape = options_.shape;
+    info_.model = describe(options_.name, shape, Role::decoder, weight_bytes(shape, Role::decoder),
+                           step_bytes());
+    info_.page = options_.page;
+    info_.pages = options_.pages;
+    info_.host_pages = options_.host_pages;
+    info_.vocabulary = shape.vocabulary;
+    info_.end_of_text = options_.end_of_text;
+    info_.weights_from = source_->describe();
+  }
+
+  const EngineInfo& info() const override { return info_; }
+
+  mais::Result<void> load() override {
+    if (loaded_) return {};
+    auto loaded = try_load();
+    if (!loaded) unload();
+    return loaded;
+  }
+
+  void unload() override {
+    weights_ = {};
+    pool_ = {};
+    host_ = {};
+    loaded_ = false;
+  }
+
+  void move(const mais::core::StateMove& move) override {
+    std::byte* page = pool_.page(move.block);
+    std::byte* host = host_.page(move.host_block);
+    const bool out = move.kind == mais::core::StateMove::Kind::out;
+    std::memcpy(out ? host : page, out ? page : host, layout_.bytes());
+  }
+
+  void run(const mais::core::Step& step, std::span<const SequenceView> sequences,
+           StepResult& result) override {
+    check(step, sequences);
+    const auto began = std::chrono::steady_clock::now();
+    result.outcome = StepResult::Outcome::done;
+    result.missing.reset();
+    result.error.clear();
+    result.embeddings.clear();
+    result.emitted.assign(step.entries.size(), std::nullopt);
+    const TensorScope scope(workspace_memory_);
+    const c10::InferenceMode inference;
+    use_one_thread();
+    try {
+      compute(step, sequences, result);
+    } catch (const std::bad_alloc&) {
+      result.outcome = StepResult::Outcome::allocation_failed;
+      if (const auto bytes = scope.refused()) {
+        result.missing = mais::Bytes(static_cast<std::int64_t>(*bytes));
+      }
+    } catch (const std::exception& error) {
+      result.outcome = StepResult::Outcome::broken;
+      result.error = error.what();
+    }
+    result.took = std::chrono::steady_clock::now() - began;
+  }
+
+  EngineMemory memory() const override {
+    return {.weights = weights_memory_.use(),
+            .state = state_memory_.use(),
+            .host_state = host_memory_.use(),
+            .workspace = workspace_memory_.use()};
+  }
+
+ private:
+  // What one step takes, in the order of Room: the bound that compute() keeps.
+  StepBytes step_bytes() const {
+    const Shape& shape = options_.shape;
+    const auto bytes = [](std::int64_t floats) {
+      return floats * static_cast<std::int64_t>(sizeof(float));
+    };
+    StepBytes step;
+    step.fixed = TileBuffers::bytes(shape, kLargestTile) +
+                 footprint(kLargestTile * shape.vocabulary) +
+                 footprint(scratch_floats(layout_, shape.max_context)) +
+                 // Rows of padding and of rounding, of what grows with the batch.
+                 2 * footprint(kLargestTile * shape.hidden) + footprint(shape.head_width);
+    step.per_token = bytes(shape.hidden + shape.head_width);
+    step.per_sequence = bytes(shape.hidden);
+    return step;
+  }
+
+  // All that a step allocates, before it writes anything.
+  struct Room {
+    Room(const Shape& shape, const PageLayout& layout, const TileLadder& ladder, std::int64_t rows,
+         std::int64_t emitting, std::int64_t longest, std::int64_t tile)
+        : x(at::empty({ladder.padded(rows), shape.hidden})),
+          angles(at::empty({rows, shape.head_width})),
+          last(at::empty({ladder.padded(emitting), shape.hidden})),
+          scratch(at::empty({scratch_floats(layout, longest)})),
+          buffers(shape, tile),
+          logits(at::empty({std::min(tile, ladder.padded(emitting)), shape.vocabulary})) {}
+    at::Tensor x;        // what flows from layer to layer
+    at::Tensor angles;   // cosines, then sines, of each row's position
+    at::Tensor last;     // rows that emit
+    at::Tensor scratch;  // of attention
+    TileBuffers buffers;
+    at::Tensor logits;
+  };
+
+  mais::Result<void> try_load() {
+    const c10::InferenceMode inference;
+    use_one_thread();
+    const char* what = "weights";
+    const MeteredResource* from = &weights_memory_;
+    try {
+      {
+        const TensorScope scope(weights_memory_);
+        auto read = load_weights(options_.shape, Role::decoder, *source_, workspace_memory_);
+        if (!read) return tl::unexpected<mais::Error>(std::move(read.error()));
+        weights_ = std::move(*read);
+      }
+      what = "state", from = &state_memory_;
+      pool_ = PageStore(state_memory_, layout_.bytes(), options_.pages);
+      what = "state in the host tier", from = &host_memory_;
+      host_ = PageStore(host_memory_, layout_.bytes(), options_.host_pages);
+      what = "workspace", from = &workspace_memory_;
+      const TensorScope scope(workspace_memory_);
+      ladder_ = probe_tiles(weights_, options_.shape);
+    } catch (const std::bad_alloc&) {
+      return mais::fail(mais::ErrorCode::over_limit,
+                        options_.name + ": its budget has no room for its " + what + "; " +
+                            std::to_string(from->use().used.count()) + " bytes were taken");
+    }
+    info_.remarks = "products of " + std::to_string(ladder_.quantum()) + " to " +
+                    std::to_string(ladder_.largest()) + " rows agree bit for bit";
+    loaded_ = true;
+    return {};
+  }
+
+  void check(const mais::core::Step& step, std::span<const SequenceView> sequences) const {
+    MAIS_EXPECTS(loaded_, "run() before load()");
+    MAIS_EXPECTS(sequences.size() == step.entries.size(), "a view for each entry");
+    for (std::size_t i = 0; i < sequences.size(); ++i) {
+      const mais::core::StepEntry& entry = step.entries[i];
+      const std::int64_t end = (entry.context + entry.tokens).count();
+      MAIS_EXPECTS(entry.context.count() >= 0 && entry.tokens.count() >= 1 &&
+                       end <= static_cast<std::int64_t>(sequences[i].tokens.size()),
+                   "an entry computes tokens that are not known");
+      MAIS_EXPECTS(static_cast<std::int64_t>(sequences[i].pages.size()) * layout_.tokens >= end,
+                   "an entry computes beyond its pages");
+      MAIS_EXPECTS(end <= options_.shape.max_context, "an entry is beyond the longest context");
+    }
+  }
+
+  void compute(const mais::core::Step& step, std::span<const SequenceView> sequences,
+               StepResult& result) {
+    const Shape& shape = options_.shape;
+    list_rows(step, sequences);
+    if (rows_.empty()) return;
+    const auto rows = static_cast<std::int64_t>(rows_.size());
+    ladder_.cut(rows, tiles_);
+    Room room(shape, layout_, ladder_, rows, static_cast<std::int64_t>(emitting_.size()), longest_,
+              tiles_.front().rows);
+    fill(sequences, room);
+    for (std::int64_t layer = 0; layer < shape.layers; ++layer) {
+      const LayerWeights& weights = weights_.layers[static_cast<std::size_t>(layer)];
+      for (const Tile& tile : tiles_) {
+        const at::Tensor x = room.x.narrow(0, tile.first, tile.rows);
+        project(x, weights, shape.norm_epsilon, room.buffers);
+        attend_tile(layer, tile, room);
+        finish_layer(x, weights, shape.norm_epsilon, room.buffers);
+      }
+    }
+    emit(room, result);
+  }
+
+  void list_rows(const mais::core::Step& step, std::span<const SequenceView> sequences) {
+    rows_.clear();
+    emitting_.clear();
+    pages_.clear();
+    first_page_.clear();
+    longest_ = 0;
+    for (std::size_t i = 0; i < step.entries.size(); ++i) {
+      const mais::core::StepEntry& entry = step.entries[i];
+      const std::int64_t end = (entry.context + entry.tokens).count();
+      for (std::int64_t at = entry.context.count(); at < end; ++at) rows_.push_back({i, at});
+      if (entry.emits) emitting_.push_back(rows_.size() - 1);
+      longest_ = std::max(longest_, end);
+      first_page_.push_back(pages_.size());
+      for (std::int64_t page = 0; page * layout_.tokens < end; ++page) {
+        pages_.push_back(reinterpret_cast<float*>(
+            pool_.page(sequences[i].pages[static_cast<std::size_t>(page)])));
+      }
+    }
+    first_page_.push_back(pages_.size());
+  }
+
+  std::span<float* const> pages_of(const Row& row) const {
+    return {pages_.data() + first_page_[row.entry],
+            first_page_[row.entry + 1] - first_page_[row.entry]};
+  }
+
+  void fill(std::span<const SequenceView> sequences, Room& room) const {
+    const Shape& shape = options_.shape;
+    for (std::size_t i = 0; i < rows_.size(); ++i) {
+      const Row& row = rows_[i];
+      const Token token = sequences[row.entry].tokens[static_cast<std::size_t>(row.position)];
+      MAIS_EXPECTS(token >= 0 && token < shape.vocabulary, "a token is not in the vocabulary");
+      embed(weights_, shape, token, row_of(room.x, i));
+      float* angles = row_of(room.angles, i);
+      rotary_angles(row.position, shape.head_width, shape.rope_theta, angles,
+                    angles + shape.head_width / 2);
+    }
+    const auto rows = static_cast<std::int64_t>(rows_.size());
+    room.x.narrow(0, rows, room.x.size(0) - rows).zero_();
+  }
+
+  static float* row_of(const at::Tensor& tensor, std::size_t row) {
+    return tensor.data_ptr<float>() + static_cast<std::int64_t>(row) * tensor.size(1);
+  }
+
+  // Writes keys and values of the tile to their pages, then lets every row of it attend to all
+  // before it. Earlier rows of a sequence are in the same tile or in an earlier one.
+  void attend_tile(std::int64_t layer, const Tile& tile, Room& room) const {
+    const Shape& shape = options_.shape;
+    const auto first = static_cast<std::size_t>(tile.first);
+    const std::size_t end = std::min(rows_.size(), first + static_cast<std::size_t>(tile.rows));
+    for (std::size_t i = first; i < end; ++i) {
+      float* query = row_of(room.buffers.qkv, i - first);
+      float* key = query + shape.query_width();
+      const float* cosines = row_of(room.angles, i);
+      const float* sines = cosines + shape.head_width / 2;
+      for (std::int64_t head = 0; head < shape.heads + shape.kv_heads; ++head) {
+        rotate(query + head * shape.head_width, shape.head_width, cosines, sines);
+      }
+      const std::int64_t position = rows_[i].position;
+      float* page = pages_of(rows_[i])[static_cast<std::size_t>(position / layout_.tokens)];
+      store_token(layout_, page, layer, position % layout_.tokens, key, key + shape.kv_width());
+    }
+    for (std::size_t i = first; i < end; ++i) {
+      attend(layout_, layer, shape.heads,
+             {.pages = pages_of(rows_[i]), .keys = rows_[i].position + 1},
+             row_of(room.buffers.qkv, i - first), room.scratch.data_ptr<float>(),
+             row_of(room.buffers.mixed, i - first));
+    }
+    const auto real = static_cast<std::int64_t>(end - first);
+    room.buffers.mixed.narrow(0, real, tile.rows - real).zero_();
+  }
+
+  void emit(Room& room, StepResult& result) {
+    const Shape& shape = options_.shape;
+    const auto count = static_cast<std::int64_t>(emitting_.size());
+    for (std::size_t i = 0; i < emitting_.size(); ++i) {
+      std::copy_n(row_of(room.x, emitting_[i]), shape.hidden, row_of(room.last, i));
+    }
+    room.last.narrow(0, count, room.last.size(0) - count).zero_();
+    ladder_.cut(count, tiles_);
+    for (const Tile& tile : tiles_) {
+      score(room.last.narrow(0, tile.first, tile.rows), weights_, shape.norm_epsilon, room.buffers,
+            room.logits);
+      for (std::int64_t i = tile.first; i < std::min(count, tile.first + tile.rows); ++i) {
+        const float* logits = row_of(room.logits, static_cast<std::size_t>(i - tile.first));
+        const auto best = std::max_element(logits, logits + shape.vocabulary) - logits;
+        result.emitted[rows_[emitting_[static_cast<std::size_t>(i)]].entry] =
+            static_cast<Token>(best);
+      }
+    }
+  }
+
+  DecoderOptions options_;
+  std::unique_ptr<WeightSource> source_;
+  MeteredResource weights_memory_, state_memory_, host_memory_, workspace_memory_;
+  PageLayout layout_;
+  EngineInfo info_;
+  TransformerWeights weights_;
+  PageStore pool_, host_;
+  TileLadder ladder_;
+  bool loaded_ = false;
+
+  // Of the step, kept for their room.
+  std::vector<Row> rows_;
+  std::vector<std::size_t> emitting_;  // rows
+  std::vector<float*> pages_;          // of all entries, one after another
+  std::vector<std::size_t> first_page_;
+  std::int64_t longest_ = 0;
+  std::vector<Tile> tiles_;
+};
+
+}  // namespace
+
+mais::Result<std::unique_ptr<Engine>> make_decoder(DecoderOptions options,
+                                                   std::unique_ptr<WeightSource> source) {
+  std::vector<mais::Fault> faults = validate(options.shape);
+  const std::int64_t page = options.page.count();
+  if (page < 8 || page % 8 != 0) {
+    faults.push_back({"page", "is " + std::to_string(page) + " tokens", "a multiple of 8"});
+  }
+  if (options.pages < 1) faults.push_back({"pages", "is below 1", "pages for one sequence"});
+  if (options.host_pages < 0) faults.push_back({"host_pages", "is negative", "0 or more"});
+  if (!faults.empty()) return mais::fail(mais::ErrorCode::invalid_argument, to_string(faults));
+  return std::make_unique<Decoder>(std::move(options), std::move(source));
+}
+
+}  // namespace torch_server
