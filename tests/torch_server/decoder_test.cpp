@@ -1,3 +1,5 @@
+#include <cstring>
+#include <memory>
 #include <set>
 
 #include <gmock/gmock.h>
@@ -80,6 +82,41 @@ TEST(Decoder, SequencesInOneBatchGiveTheSameTokensAsAlone) {
     EXPECT_THAT(std::vector(sequences[i].tokens.end() - 24, sequences[i].tokens.end()),
                 ElementsAreArray(expected[i]))
         << "sequence " << i;
+  }
+}
+
+// Greedy tokens forgive a last bit. Keys and values do not: they are what all later tokens see.
+TEST(Decoder, BatchesAndChunksWriteTheSameBitsToPagesAsOneTokenAtATime) {
+  std::vector<std::byte> memory(std::size_t{64} * 8 * 2 * 2 * 2 * 16 * sizeof(float) + 64);
+  std::pmr::monotonic_buffer_resource pool(memory.data(), memory.size(),
+                                           std::pmr::null_memory_resource());
+  auto options = small_options();
+  options.budgets.state = &pool;
+  const auto engine = loaded_decoder(std::move(options));
+  const std::size_t page = std::size_t{8} * 2 * 2 * 2 * 16 * sizeof(float);
+  void* start = memory.data();
+  std::size_t space = memory.size();
+  const auto* pages = static_cast<const std::byte*>(std::align(64, 1, start, space));
+
+  const auto prompt = prompt_of(200, 4);
+  Sequence alone{.tokens = prompt, .pages = pages_from(0, 200)};
+  HandDrivenSteps steps(*engine);
+  while (alone.computed < 199) {
+    steps.add(alone, 1);
+    ASSERT_EQ(steps.run(), Outcome::done);
+  }
+  for (const std::int64_t chunk : {2, 3, 4, 6, 8, 12, 13, 32, 60, 100, 128, 199}) {
+    Sequence chunked{.tokens = prompt, .pages = pages_from(30, 200)};
+    Sequence beside{.tokens = prompt_of(40, 6), .pages = pages_from(55, 72)};
+    while (chunked.computed < 199) {
+      if (beside.computed < 40) steps.add(beside, std::min(7 - chunk % 3, 40 - beside.computed));
+      steps.add(chunked, std::min(chunk, 199 - chunked.computed));
+      ASSERT_EQ(steps.run(), Outcome::done);
+    }
+    for (std::size_t i = 0; i < 24; ++i) {
+      ASSERT_EQ(std::memcmp(pages + i * page, pages + (30 + i) * page, page), 0)
+          << "chunks of " << chunk << ": page " << i << " of " << 24;
+    }
   }
 }
 
