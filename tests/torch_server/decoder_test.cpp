@@ -4,6 +4,7 @@
 
 #include <gmock/gmock.h>
 
+#include "naive_transformer.hpp"
 #include "small_decoder.hpp"
 
 namespace torch_server {
@@ -20,6 +21,17 @@ TEST(Decoder, GenerationsDependOnThePromptAndAreNotOneTokenForEver) {
   EXPECT_GT(std::set<Token>(a.begin(), a.end()).size(), 8U);
   // Nor on what pages held before.
   EXPECT_EQ(sequential(*engine, prompt_of(20, 1), 40), a);
+}
+
+TEST(Decoder, AgreesWithTheDefinitionInDoublePrecision) {
+  auto options = small_options();
+  const auto engine = loaded_decoder(options);
+  options.shape.tied = true;
+  const auto tied = loaded_decoder(options);
+  NaiveTransformer naive(small_shape(), 1);
+  NaiveTransformer naive_tied(options.shape, 1);
+  EXPECT_EQ(sequential(*engine, prompt_of(9, 1), 12), naive.generate(prompt_of(9, 1), 12));
+  EXPECT_EQ(sequential(*tied, prompt_of(9, 1), 12), naive_tied.generate(prompt_of(9, 1), 12));
 }
 
 TEST(Decoder, OtherSeedsAreOtherModels) {

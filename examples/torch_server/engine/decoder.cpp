@@ -171,8 +171,7 @@ class Decoder final : public Engine {
                         options_.name + ": its budget has no room for its " + what + "; " +
                             std::to_string(from->use().used.count()) + " bytes were taken");
     }
-    info_.remarks = "products of " + std::to_string(ladder_.quantum()) + " to " +
-                    std::to_string(ladder_.largest()) + " rows agree bit for bit";
+    info_.remarks = describe_ladder(ladder_);
     loaded_ = true;
     return {};
   }

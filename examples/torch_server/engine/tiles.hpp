@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 namespace torch_server {
@@ -44,5 +45,11 @@ class TileLadder {
   std::int64_t quantum_ = 1;
   std::int64_t largest_ = 1;
 };
+
+// For people.
+inline std::string describe_ladder(const TileLadder& ladder) {
+  return "products of " + std::to_string(ladder.quantum()) + " to " +
+         std::to_string(ladder.largest()) + " rows agree bit for bit";
+}
 
 }  // namespace torch_server
