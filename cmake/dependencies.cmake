@@ -76,6 +76,17 @@ endif()
 mais_enable(PART cuda OPTION MAIS_WITH_CUDA WHEN MAIS_CUDA_INCLUDE
   WHY "cuda.h was not found, or mais::probe is off (CUDA toolkit; set MAIS_CUDA_INCLUDE)")
 
+mais_enable(PART memory OPTION MAIS_WITH_MEMORY WHEN MAIS_HAS_probe
+  WHY "it loads the CUDA driver through mais::probe, which is off")
+if(MAIS_HAS_memory AND NOT MAIS_WITH_URING STREQUAL "OFF")
+  find_package(PkgConfig QUIET)
+  if(PkgConfig_FOUND)
+    pkg_check_modules(MAIS_LIBURING QUIET IMPORTED_TARGET GLOBAL liburing>=2.0)
+  endif()
+endif()
+mais_enable(PART uring OPTION MAIS_WITH_URING WHEN TARGET PkgConfig::MAIS_LIBURING
+  WHY "liburing 2.0 or later was not found, or mais::memory is off (Debian: liburing-dev)")
+
 if(NOT MAIS_WITH_SPDLOG STREQUAL "OFF")
   find_package(spdlog CONFIG QUIET)
 endif()

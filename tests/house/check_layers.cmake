@@ -17,7 +17,7 @@ set(vocabulary units result machine model request config service_class)
 
 # Third-party headers that a layer may name. <tl/expected.hpp> may be named everywhere.
 set(foreign_probe "hwloc|cuda|dlfcn|fcntl|unistd|poll|sched|sys/")
-set(foreign_memory "cuda|numa|sys/|linux/|liburing")
+set(foreign_memory "cuda|numa|sys/|linux/|liburing|fcntl|unistd|sched")
 set(foreign_files "nlohmann/|onnx/|google/protobuf/|sys/")
 set(foreign_sim "nlohmann/")
 set(foreign_shell "sys/")
