@@ -8,10 +8,10 @@ namespace {
 
 using Outcome = StepResult::Outcome;
 
-std::unique_ptr<Engine> loaded_encoder(EngineBudgets budgets = heap_budgets()) {
+std::unique_ptr<Engine> loaded_encoder(SmallBudgets& budgets) {
   Shape shape = small_shape();
-  auto engine =
-      make_encoder({.name = "small", .shape = shape, .budgets = budgets}, random_weights(1));
+  auto engine = make_encoder({.name = "small", .shape = shape, .budgets = budgets.budgets()},
+                             random_weights(1));
   if (!engine) throw std::runtime_error(engine.error().message);
   if (auto loaded = (*engine)->load(); !loaded) throw std::runtime_error(loaded.error().message);
   return std::move(*engine);
@@ -47,7 +47,8 @@ double product(const std::vector<float>& a, const std::vector<float>& b) {
 }
 
 TEST(Encoder, EmbeddingsHaveLengthOneAndTellTextsApart) {
-  const auto engine = loaded_encoder();
+  SmallBudgets budgets;
+  const auto engine = loaded_encoder(budgets);
   const auto out = embeddings(*engine, {prompt_of(20, 1), prompt_of(20, 2)}, 32);
   EXPECT_NEAR(product(out[0], out[0]), 1, 1e-6);
   EXPECT_NEAR(product(out[1], out[1]), 1, 1e-6);
@@ -55,7 +56,8 @@ TEST(Encoder, EmbeddingsHaveLengthOneAndTellTextsApart) {
 }
 
 TEST(Encoder, AgreesWithTheDefinitionInDoublePrecision) {
-  const auto engine = loaded_encoder();
+  SmallBudgets budgets;
+  const auto engine = loaded_encoder(budgets);
   NaiveTransformer naive(small_shape(), 1);
   for (const std::size_t length : {1, 2, 19, 40}) {
     const auto text = prompt_of(length, length);
@@ -68,7 +70,8 @@ TEST(Encoder, AgreesWithTheDefinitionInDoublePrecision) {
 }
 
 TEST(Encoder, ABatchGivesTheSameBitsAsEachTextAloneWhateverThePadding) {
-  const auto engine = loaded_encoder();
+  SmallBudgets budgets;
+  const auto engine = loaded_encoder(budgets);
   std::vector<std::vector<Token>> texts;
   for (std::uint64_t i = 0; i < 7; ++i) texts.push_back(prompt_of(1 + 9 * i, i));
   const auto together = embeddings(*engine, texts, 64);
@@ -81,9 +84,10 @@ TEST(Encoder, ABatchGivesTheSameBitsAsEachTextAloneWhateverThePadding) {
 }
 
 TEST(Encoder, BucketsMustRise) {
+  SmallBudgets budgets;
   const auto refused = make_encoder({.name = "small",
                                      .shape = small_shape(),
-                                     .budgets = heap_budgets(),
+                                     .budgets = budgets.budgets(),
                                      .buckets = {mais::Tokens(64), mais::Tokens(32)}},
                                     random_weights(1));
   ASSERT_FALSE(refused);

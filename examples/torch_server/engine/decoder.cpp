@@ -37,8 +37,6 @@ class Decoder final : public Engine {
       : options_(std::move(options)),
         source_(std::move(source)),
         weights_memory_(*options_.budgets.weights),
-        state_memory_(*options_.budgets.state),
-        host_memory_(*options_.budgets.host_state),
         workspace_memory_(*options_.budgets.workspace),
         layout_{.layers = options_.shape.layers,
                 .kv_heads = options_.shape.kv_heads,
@@ -49,6 +47,7 @@ class Decoder final : public Engine {
                            step_bytes());
     info_.page = options_.page;
     info_.pages = options_.pages;
+    info_.pages_ahead = options_.pages_ahead.value_or(options_.pages);
     info_.host_pages = options_.host_pages;
     info_.vocabulary = shape.vocabulary;
     info_.end_of_text = options_.end_of_text;
@@ -66,16 +65,26 @@ class Decoder final : public Engine {
 
   void unload() override {
     weights_ = {};
-    pool_ = {};
-    host_ = {};
+    pool_.close();
+    host_.close();
     loaded_ = false;
   }
 
-  void move(const mais::core::StateMove& move) override {
+  bool move(const mais::core::StateMove& move) override {
+    const bool out = move.kind == mais::core::StateMove::Kind::out;
+    if (!out && !pool_.back(std::span(&move.block, 1))) return false;
     std::byte* page = pool_.page(move.block);
     std::byte* host = host_.page(move.host_block);
-    const bool out = move.kind == mais::core::StateMove::Kind::out;
     std::memcpy(out ? host : page, out ? page : host, layout_.bytes());
+    return true;
+  }
+
+  mais::Bytes trim(std::span<const std::uint32_t> free_pages) override {
+    return pool_.unback(free_pages);
+  }
+
+  std::span<const std::byte> page(std::uint32_t id) const override {
+    return {pool_.page(id), layout_.bytes()};
   }
 
   void run(const mais::core::Step& step, std::span<const SequenceView> sequences,
@@ -91,7 +100,13 @@ class Decoder final : public Engine {
     const c10::InferenceMode inference;
     use_one_thread();
     try {
-      compute(step, sequences, result);
+      list_rows(step, sequences);
+      if (pool_.back(written_)) {
+        compute(step, sequences, result);
+      } else {
+        result.outcome = StepResult::Outcome::allocation_failed;
+        result.missing = pool_.slab_size();
+      }
     } catch (const std::bad_alloc&) {
       result.outcome = StepResult::Outcome::allocation_failed;
       if (const auto bytes = scope.refused()) {
@@ -106,8 +121,8 @@ class Decoder final : public Engine {
 
   EngineMemory memory() const override {
     return {.weights = weights_memory_.use(),
-            .state = state_memory_.use(),
-            .host_state = host_memory_.use(),
+            .state = pool_.use(),
+            .host_state = host_.use(),
             .workspace = workspace_memory_.use()};
   }
 
@@ -150,26 +165,36 @@ class Decoder final : public Engine {
   mais::Result<void> try_load() {
     const c10::InferenceMode inference;
     use_one_thread();
-    const char* what = "weights";
-    const MeteredResource* from = &weights_memory_;
     try {
-      {
-        const TensorScope scope(weights_memory_);
-        auto read = load_weights(options_.shape, Role::decoder, *source_, workspace_memory_);
-        if (!read) return tl::unexpected<mais::Error>(std::move(read.error()));
-        weights_ = std::move(*read);
-      }
-      what = "state", from = &state_memory_;
-      pool_ = PageStore(state_memory_, layout_.bytes(), options_.pages);
-      what = "state in the host tier", from = &host_memory_;
-      host_ = PageStore(host_memory_, layout_.bytes(), options_.host_pages);
-      what = "workspace", from = &workspace_memory_;
-      const TensorScope scope(workspace_memory_);
+      const TensorScope scope(weights_memory_);
+      auto read = load_weights(options_.shape, Role::decoder, *source_, workspace_memory_);
+      if (!read) return tl::unexpected<mais::Error>(std::move(read.error()));
+      weights_ = std::move(*read);
+      const TensorScope inner(workspace_memory_);
       ladder_ = probe_tiles(weights_, options_.shape);
     } catch (const std::bad_alloc&) {
       return mais::fail(mais::ErrorCode::over_limit,
-                        options_.name + ": its budget has no room for its " + what + "; " +
-                            std::to_string(from->use().used.count()) + " bytes were taken");
+                        options_.name + ": its budget has no room for its weights, of which " +
+                            std::to_string(weights_memory_.use().used.count()) +
+                            " bytes were taken, or for one tile of workspace");
+    }
+    const auto bytes = static_cast<std::int64_t>(layout_.bytes());
+    const EngineBudgets& budgets = options_.budgets;
+    if (auto opened = pool_.open(budgets.state_source, budgets.ledger, budgets.state,
+                                 {.page_bytes = bytes,
+                                  .pages = options_.pages,
+                                  .ahead = info_.pages_ahead,
+                                  .slab = options_.slab});
+        !opened) {
+      return opened;
+    }
+    if (auto opened = host_.open(budgets.host_source, budgets.ledger, budgets.host_state,
+                                 {.page_bytes = bytes,
+                                  .pages = options_.host_pages,
+                                  .ahead = options_.host_pages,
+                                  .slab = options_.slab});
+        !opened) {
+      return opened;
     }
     info_.remarks = describe_ladder(ladder_);
     loaded_ = true;
@@ -191,11 +216,12 @@ class Decoder final : public Engine {
     }
   }
 
+  // Every page that is written has memory; those that are only read were written before.
   void compute(const mais::core::Step& step, std::span<const SequenceView> sequences,
                StepResult& result) {
     const Shape& shape = options_.shape;
-    list_rows(step, sequences);
     if (rows_.empty()) return;
+    find_pages(step, sequences);
     const auto rows = static_cast<std::int64_t>(rows_.size());
     ladder_.cut(rows, tiles_);
     Room room(shape, layout_, ladder_, rows, static_cast<std::int64_t>(emitting_.size()), longest_,
@@ -216,15 +242,26 @@ class Decoder final : public Engine {
   void list_rows(const mais::core::Step& step, std::span<const SequenceView> sequences) {
     rows_.clear();
     emitting_.clear();
-    pages_.clear();
-    first_page_.clear();
+    written_.clear();
     longest_ = 0;
     for (std::size_t i = 0; i < step.entries.size(); ++i) {
       const mais::core::StepEntry& entry = step.entries[i];
-      const std::int64_t end = (entry.context + entry.tokens).count();
-      for (std::int64_t at = entry.context.count(); at < end; ++at) rows_.push_back({i, at});
+      const std::int64_t first = entry.context.count();
+      const std::int64_t end = first + entry.tokens.count();
+      for (std::int64_t at = first; at < end; ++at) rows_.push_back({i, at});
       if (entry.emits) emitting_.push_back(rows_.size() - 1);
       longest_ = std::max(longest_, end);
+      for (std::int64_t page = first / layout_.tokens; page * layout_.tokens < end; ++page) {
+        written_.push_back(sequences[i].pages[static_cast<std::size_t>(page)]);
+      }
+    }
+  }
+
+  void find_pages(const mais::core::Step& step, std::span<const SequenceView> sequences) {
+    pages_.clear();
+    first_page_.clear();
+    for (std::size_t i = 0; i < step.entries.size(); ++i) {
+      const std::int64_t end = (step.entries[i].context + step.entries[i].tokens).count();
       first_page_.push_back(pages_.size());
       for (std::int64_t page = 0; page * layout_.tokens < end; ++page) {
         pages_.push_back(reinterpret_cast<float*>(
@@ -308,7 +345,7 @@ class Decoder final : public Engine {
 
   DecoderOptions options_;
   std::unique_ptr<WeightSource> source_;
-  MeteredResource weights_memory_, state_memory_, host_memory_, workspace_memory_;
+  MeteredResource weights_memory_, workspace_memory_;
   PageLayout layout_;
   EngineInfo info_;
   TransformerWeights weights_;
@@ -318,8 +355,9 @@ class Decoder final : public Engine {
 
   // Of the step, kept for their room.
   std::vector<Row> rows_;
-  std::vector<std::size_t> emitting_;  // rows
-  std::vector<float*> pages_;          // of all entries, one after another
+  std::vector<std::size_t> emitting_;   // rows
+  std::vector<std::uint32_t> written_;  // pages
+  std::vector<float*> pages_;           // of all entries, one after another
   std::vector<std::size_t> first_page_;
   std::int64_t longest_ = 0;
   std::vector<Tile> tiles_;
@@ -335,6 +373,9 @@ mais::Result<std::unique_ptr<Engine>> make_decoder(DecoderOptions options,
     faults.push_back({"page", "is " + std::to_string(page) + " tokens", "a multiple of 8"});
   }
   if (options.pages < 1) faults.push_back({"pages", "is below 1", "pages for one sequence"});
+  if (const auto ahead = options.pages_ahead; ahead && (*ahead < 0 || *ahead > options.pages)) {
+    faults.push_back({"pages_ahead", "is " + std::to_string(*ahead), "from 0 to pages"});
+  }
   if (options.host_pages < 0) faults.push_back({"host_pages", "is negative", "0 or more"});
   if (!faults.empty()) return mais::fail(mais::ErrorCode::invalid_argument, to_string(faults));
   return std::make_unique<Decoder>(std::move(options), std::move(source));

@@ -69,8 +69,14 @@ class Encoder final : public Engine {
     weights_ = {};
     loaded_ = false;
   }
-  void move(const mais::core::StateMove&) override {
+  bool move(const mais::core::StateMove&) override {
     MAIS_EXPECTS(false, "an encoder keeps no state that could be moved");
+    return false;
+  }
+  mais::Bytes trim(std::span<const std::uint32_t>) override { return mais::Bytes(0); }
+  std::span<const std::byte> page(std::uint32_t) const override {
+    MAIS_EXPECTS(false, "an encoder keeps no pages");
+    return {};
   }
 
   void run(const mais::core::Step& step, std::span<const SequenceView> sequences,

@@ -3,7 +3,7 @@
 //
 //   engine->load();
 //   while (scheduler.next_step(instance, step, stop)) {
-//     for (const StateMove& move : step.moves) engine->move(move);
+//     for (const StateMove& move : step.moves) engine->move(move);  // see there when this fails
 //     engine->run(step, views, result);
 //     scheduler.report(to_report(step, result, finished));
 //   }
@@ -14,13 +14,15 @@
 // stands there already.
 //
 // Memory. Weights, pages and what a step needs come from budgets with a hard cap. load() takes
-// weights and pages, or nothing. A step that finds no memory says so and has computed nothing: the
+// weights, and memory for as many pages as it was told to, or nothing; other pages get theirs when
+// a step names them. A step that finds no memory says so and has computed nothing: the
 // positions that it was to write may hold anything, all others are as they were, so that the same
 // step can be run again.
 //
 // Threads. One caller at a time; different engines may run beside each other.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -43,8 +45,9 @@ struct EngineInfo {
   // that scheduling begins with. Batching says which kind of engine this is.
   mais::Model model{};
   mais::TokensPerBlock page{16};       // tokens of state in a page; decoders
-  std::int64_t pages = 0;              // of the pool, taken by load()
-  std::int64_t host_pages = 0;         // where pages are swapped to; likewise
+  std::int64_t pages = 0;              // of the pool
+  std::int64_t pages_ahead = 0;        // of them, that have memory as long as it is loaded
+  std::int64_t host_pages = 0;         // where pages are swapped to
   std::int64_t vocabulary = 0;         // tokens are 0 ... vocabulary - 1
   std::optional<Token> end_of_text{};  // what a generation ends with by itself
   std::int64_t embedding_width = 0;    // floats in an embedding; encoders
@@ -101,8 +104,17 @@ class Engine {
   // Gives everything back. What pages held is gone.
   virtual void unload() = 0;
 
-  // Copies a page between the pool and the host tier. Done when it returns; never allocates.
-  virtual void move(const mais::core::StateMove& move) = 0;
+  // Copies a page between the pool and the host tier; done when it returns. False, and nothing
+  // happened, when the page it copies to finds no memory: then the step cannot run, and the planner
+  // will not name the move again, so it must be made good before any later step runs.
+  virtual bool move(const mais::core::StateMove& move) = 0;
+
+  // Gives back the memory of pages of the pool that nobody uses, as far as whole slabs are free and
+  // were not mapped ahead. They get memory again when a step names them. Returns how much.
+  virtual mais::Bytes trim(std::span<const std::uint32_t> free_pages) = 0;
+
+  // What a page of the pool holds, for checksums. Aborts where there is no such page.
+  virtual std::span<const std::byte> page(std::uint32_t id) const = 0;
 
   // Computes a step; `sequences[i]` belongs to `step.entries[i]`. Iteration batching: computes
   // `tokens` of each from `context` on, and for those that emit the next token, greedily (of equal
@@ -113,6 +125,7 @@ class Engine {
   virtual void run(const mais::core::Step& step, std::span<const SequenceView> sequences,
                    StepResult& result) = 0;
 
+  // From any thread.
   virtual EngineMemory memory() const = 0;
 
  protected:

@@ -1,54 +1,97 @@
-// The pages that keys and values live in: numbers 0 ... count - 1, as the planner names them.
+// The pages that keys and values live in: numbers 0 ... count - 1, as the planner names them, with
+// addresses from the beginning and memory by whole slabs.
 #pragma once
 
-#include <cstddef>
+#include <algorithm>
+#include <atomic>
 #include <cstdint>
-#include <cstring>
-#include <memory_resource>
+#include <iterator>
+#include <optional>
+#include <span>
+#include <vector>
 
-#include "mais/result.hpp"
+#include "engine.hpp"
+#include "mais/memory/block_backing.hpp"
 
 namespace torch_server {
 
 class PageStore {
  public:
-  PageStore() = default;
-  // Takes all of its memory at once, and touches it. Throws what the resource throws.
-  PageStore(std::pmr::memory_resource& resource, std::size_t page_bytes, std::int64_t count)
-      : resource_(&resource), page_bytes_(page_bytes), count_(count) {
-    if (count_ == 0) return;
-    memory_ = static_cast<std::byte*>(resource.allocate(bytes(), kAlignment));
-    std::memset(memory_, 0, bytes());
+  struct Sizes {
+    std::int64_t page_bytes = 0;
+    std::int64_t pages = 0;
+    std::int64_t ahead = 0;  // pages that are mapped at once
+    mais::Bytes slab{};
+  };
+
+  // Maps what is to be mapped ahead, or nothing and says why. Without pages: an empty store.
+  mais::Result<void> open(mais::memory::MemorySource* source, mais::SharedLedger* ledger,
+                          mais::core::AccountId account, const Sizes& sizes) {
+    close();
+    if (sizes.pages == 0) return {};
+    MAIS_EXPECTS(source != nullptr && ledger != nullptr, "pages need a source and a ledger");
+    auto made =
+        mais::memory::BlockBacking::create(*source, ledger->open(account),
+                                           {.block = mais::Bytes(sizes.page_bytes),
+                                            .blocks = static_cast<std::uint32_t>(sizes.pages),
+                                            .slab = sizes.slab});
+    if (!made) return tl::unexpected<mais::Error>(std::move(made.error()));
+    backing_.emplace(std::move(*made));
+    const std::uint32_t each = backing_->blocks_per_slab();
+    ahead_slabs_ = static_cast<std::uint32_t>((sizes.ahead + each - 1) / each);
+    for (std::uint32_t slab = 0; slab < ahead_slabs_; ++slab) {
+      if (auto mapped = backing_->map(slab); !mapped) {
+        ++refusals_;
+        close();
+        return mapped;
+      }
+    }
+    note_peak();
+    return {};
   }
-  PageStore(PageStore&& other) noexcept { swap(other); }
-  PageStore& operator=(PageStore&& other) noexcept {
-    PageStore(std::move(other)).swap(*this);
-    return *this;
-  }
-  ~PageStore() {
-    if (memory_ != nullptr) resource_->deallocate(memory_, bytes(), kAlignment);
+  void close() {
+    backing_.reset();
+    used_ = 0;
   }
 
-  std::int64_t count() const { return count_; }
-  std::byte* page(std::uint32_t id) const {
-    MAIS_EXPECTS(std::int64_t{id} < count_, "a page was named that the pool does not have");
-    return memory_ + std::size_t{id} * page_bytes_;
+  // Sees to it that these pages have memory, all or none newly. The error tells why not.
+  mais::Result<void> back(std::span<const std::uint32_t> pages) {
+    MAIS_EXPECTS(backing_, "pages were named before load()");
+    auto backed = backing_->back(pages);
+    if (!backed) ++refusals_;
+    note_peak();
+    return backed;
   }
-  std::size_t page_bytes() const { return page_bytes_; }
+  // Gives back slabs in which all pages are free, but those that were mapped ahead.
+  mais::Bytes unback(std::span<const std::uint32_t> free) {
+    if (!backing_) return mais::Bytes(0);
+    const std::uint32_t first = ahead_slabs_ * backing_->blocks_per_slab();
+    std::vector<std::uint32_t> later;
+    std::copy_if(free.begin(), free.end(), std::back_inserter(later),
+                 [&](std::uint32_t page) { return page >= first; });
+    const mais::Bytes returned = backing_->unback(later);
+    note_peak();
+    return returned;
+  }
+
+  // Aborts for a page that is not there, or has no memory.
+  std::byte* page(std::uint32_t id) const { return static_cast<std::byte*>(backing_->address(id)); }
+  mais::Bytes slab_size() const { return backing_ ? backing_->slab_size() : mais::Bytes(0); }
+
+  // From any thread.
+  EngineMemory::Use use() const {
+    return {.used = mais::Bytes(used_), .peak = mais::Bytes(peak_), .refusals = refusals_};
+  }
 
  private:
-  static constexpr std::size_t kAlignment = 64;
-  std::size_t bytes() const { return page_bytes_ * static_cast<std::size_t>(count_); }
-  void swap(PageStore& other) noexcept {
-    std::swap(resource_, other.resource_);
-    std::swap(memory_, other.memory_);
-    std::swap(page_bytes_, other.page_bytes_);
-    std::swap(count_, other.count_);
+  void note_peak() {
+    used_ = backing_->mapped().count();
+    peak_ = std::max(peak_.load(), used_.load());
   }
-  std::pmr::memory_resource* resource_ = nullptr;
-  std::byte* memory_ = nullptr;
-  std::size_t page_bytes_ = 0;
-  std::int64_t count_ = 0;
+  std::optional<mais::memory::BlockBacking> backing_;
+  std::uint32_t ahead_slabs_ = 0;
+  std::atomic<std::int64_t> used_{0}, peak_{0};
+  std::atomic<std::uint64_t> refusals_{0};
 };
 
 }  // namespace torch_server
