@@ -1,4 +1,5 @@
 // Generations through the real scheduler: whatever it does to them, they are what the model says.
+#include <array>
 #include <atomic>
 
 #include <gmock/gmock.h>
@@ -78,26 +79,48 @@ TEST_F(HostTest, PreemptedAndRecomputedGenerationsAreThoseOfTheModelAlone) {
   const auto load = host->scheduler().load(kFirst);
   EXPECT_GT(load.preemptions, 0U);
   EXPECT_GT(load.recomputed_tokens, 0U);
-  EXPECT_EQ(load.swapped_tokens, 0U);
+  EXPECT_EQ(host->counts().pages_in, 0U);
 }
 
+// The first request is late, and has generated 30 tokens, when one that can be in time needs its
+// memory. What it generated exists in the host tier alone, then.
 TEST_F(HostTest, SwappedGenerationsAreThoseOfTheModelAlone) {
   mais::Config config;
-  config.policy = mais::Policy::optimistic();
-  config.policy.learn_costs = false;  // copying is said to be faster than computing
-  auto options = small_options(budgets_, 24);
+  config.policy.learn_costs = false;           // copying is said to be faster than computing
+  auto options = small_options(budgets_, 24);  // 192 tokens
   options.host_pages = 64;
   std::vector<std::unique_ptr<Engine>> engines;
   engines.push_back(made_decoder(std::move(options)));
+  std::atomic<int> readings{0};
   const auto host = started(
       std::move(engines),
       {.memory = 1_GiB, .compute = {1e8}, .prefix_block = Tokens(8), .tier_bandwidth = {1e12}},
-      config);
-  expect_all(*host, prompts(8), 60);
+      config,
+      {.prefix_key = 1, .scheduler = {.clock = [&] { return mais::Time(readings++ * 100ms); }}});
+  const auto late = prompt_of(20, 1), good = prompt_of(150, 2);
+  const auto expected = alone({late, good}, 40);
+  Collector collector;
+  Callbacks callbacks = collector.callbacks(0);
+  const Callbacks others = collector.callbacks(1);
+  callbacks.on_token = [&, on = callbacks.on_token, given = 0](Token token) mutable {
+    on(token);
+    if (++given == 30) {
+      Job in_time = job(good, 40);
+      in_time.request.deadlines.ttft = 1h;
+      EXPECT_TRUE(host->submit(std::move(in_time), others));
+    }
+    return true;
+  };
+  Job first = job(late, 40);
+  first.request.deadlines.ttft = 150ms;
+  ASSERT_TRUE(host->submit(std::move(first), std::move(callbacks)));
+  const auto results = collector.wait();
+  EXPECT_EQ(results.at(0).tokens, expected[0]);
+  EXPECT_EQ(results.at(1).tokens, expected[1]);
   const auto load = host->scheduler().load(kFirst);
-  EXPECT_GT(load.preemptions, 0U);
-  EXPECT_GT(load.swapped_tokens, 0U);
-  EXPECT_GT(host->counts().moved_pages, 0U);
+  EXPECT_EQ(load.preemptions, 1U);
+  EXPECT_LT(load.recomputed_tokens, 10U);  // but the rest of a block, nothing
+  EXPECT_GE(host->counts().pages_in, 6U);  // 2 of the prompt, 4 of what was generated
 }
 
 TEST_F(HostTest, GenerationsThatShareAPrefixAreThoseOfTheModelAlone) {
@@ -127,7 +150,7 @@ TEST_F(HostTest, ManyGenerationsUnderEveryPressureAtOnceAreThoseOfTheModelAlone)
   const auto load = host->scheduler().load(kFirst);
   EXPECT_GT(load.preemptions, 0U);
   EXPECT_GT(load.prefix_hits, 0U);
-  EXPECT_GT(load.swapped_tokens, 0U);
+  EXPECT_GT(host->counts().pages_in, 0U);
 }
 
 TEST_F(HostTest, EmbeddingsInBatchesAreThoseOfEachTextAlone) {
@@ -200,22 +223,21 @@ TEST_F(HostTest, CancelledGenerationsEndOnceAndTheOthersGoOn) {
   engines.push_back(made_decoder(small_options(budgets_, 24)));
   const auto host = started(std::move(engines), {.memory = 1_GiB}, config);
   const auto all = prompts(12);
-  const auto expected = alone(all, 40);
+  const auto expected = alone(all, 100);
   Collector collector;
-  std::vector<mais::RequestId> ids;
+  std::array<std::atomic<mais::RequestId>, 12> ids{};  // the first one's stays 0
   for (std::size_t i = 0; i < all.size(); ++i) {
     Callbacks callbacks = collector.callbacks(i);
     if (i % 3 == 1) {  // from within a callback
-      callbacks.on_token = [on = callbacks.on_token, &host, &ids, i](Token token) {
+      callbacks.on_token = [on = callbacks.on_token, &host, &id = ids[i]](Token token) {
         on(token);
-        if (i < ids.size()) host->cancel(ids[i]);
+        if (id.load() != mais::RequestId{}) host->cancel(id);
         return true;
       };
     }
-    ids.reserve(all.size());
-    const auto id = host->submit(job(all[i], 40), std::move(callbacks));
+    const auto id = host->submit(job(all[i], 100), std::move(callbacks));
     ASSERT_TRUE(id);
-    ids.push_back(*id);
+    ids[i] = *id;
     if (i % 3 == 2) host->cancel(*id);
   }
   for (const auto& [i, result] : collector.wait()) {
@@ -304,19 +326,17 @@ TEST_F(HostTest, FailingAllocationsAreRetriedOrRefusedAndOthersAreNotHurt) {
 
 // Two models whose pools together are larger than the budget: one lends what it does not use.
 TEST_F(HostTest, ModelsThatShareABudgetStayUnderTheCapAndGiveTheRightTokens) {
-  SmallBudgets measured;
-  Bytes fixed;  // weights and workspace of both
-  {
-    const auto one = loaded_decoder(small_options(measured, 8));
-    fixed =
-        one->info().model.weights + one->info().model.workspace.bytes(Tokens(64), 16, Tokens(64));
-  }
-  // Weights, workspace, and 60 pages of 4 KiB for two pools of 48.
-  const Bytes cap = fixed * 2 + 60 * 4_KiB;
+  // Workspace has a budget of its own here: what steps do not use of it would hide what is lent.
+  SmallBudgets workspace;
+  const EngineInfo info = made_decoder(small_options(budgets_))->info();
+  // Weights, and 60 pages of 4 KiB for two pools of 48.
+  const Bytes cap = info.model.weights * 2 + 60 * 4_KiB;
   SmallBudgets budgets(cap);
   std::vector<std::unique_ptr<Engine>> engines;
   for (int i = 0; i < 2; ++i) {
     auto options = small_options(budgets, 48);
+    options.budgets.workspace = workspace.budgets().workspace;
+    options.name = i == 0 ? "one" : "other";
     options.pages_ahead = 8;
     options.slab = 4_KiB;
     engines.push_back(made_decoder(std::move(options)));
@@ -324,7 +344,10 @@ TEST_F(HostTest, ModelsThatShareABudgetStayUnderTheCapAndGiveTheRightTokens) {
   mais::Config config;
   config.policy = optimistic_without_swap();
   auto host = started(std::move(engines),
-                      {.memory = cap, .max_step_tokens = Tokens(64), .max_sequences = 16}, config);
+                      {.memory = cap + info.model.workspace.bytes(Tokens(64), 16, Tokens(64)) * 2,
+                       .max_step_tokens = Tokens(64),
+                       .max_sequences = 16},
+                      config);
   const auto all = prompts(16);
   const auto expected = alone(all, 40);
   Collector collector;

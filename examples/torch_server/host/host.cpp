@@ -167,7 +167,8 @@ HostCounts Host::counts() const {
     sum.failed_steps += one.failed_steps;
     sum.saved_steps += one.saved_steps;
     sum.broken_steps += one.broken_steps;
-    sum.moved_pages += one.moved_pages;
+    sum.pages_out += one.pages_out;
+    sum.pages_in += one.pages_in;
   }
   return sum;
 }

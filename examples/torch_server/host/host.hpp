@@ -63,7 +63,8 @@ struct HostCounts {
   std::uint64_t failed_steps = 0;  // that found no memory
   std::uint64_t saved_steps = 0;   // that found memory after others gave back what they did not use
   std::uint64_t broken_steps = 0;  // after which an engine was loaded anew
-  std::uint64_t moved_pages = 0;
+  std::uint64_t pages_out = 0;     // copied to the host tier
+  std::uint64_t pages_in = 0;      // and back
 };
 
 class Host {

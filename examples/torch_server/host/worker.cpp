@@ -23,7 +23,8 @@ HostCounts Worker::counts() const {
           .failed_steps = failed_,
           .saved_steps = saved_,
           .broken_steps = broken_,
-          .moved_pages = moved_};
+          .pages_out = pages_out_,
+          .pages_in = pages_in_};
 }
 
 // A page that is free in the snapshot may be given to a sequence before it is taken away here. No
@@ -68,7 +69,7 @@ void Worker::run_step() {
 
 // Block tables as the step says; a view of each sequence. A ticket whose request has just been
 // cancelled is not there any more: it is computed no further.
-bool Worker::prepare() {
+void Worker::prepare() {
   tickets_.clear();
   views_.clear();
   for (const mais::core::StepEntry& entry : step_.entries) {
@@ -91,14 +92,14 @@ bool Worker::prepare() {
   }
   step_.entries.resize(kept);
   tickets_.resize(kept);
-  return kept > 0;
 }
 
 Outcome Worker::try_step() {
   const std::scoped_lock lock(mutex_);
   std::size_t made = 0;
-  while (made < owed_.size() && engine_->move(owed_[made])) ++made;
-  moved_ += made;
+  for (; made < owed_.size() && engine_->move(owed_[made]); ++made) {
+    ++(owed_[made].kind == mais::core::StateMove::Kind::out ? pages_out_ : pages_in_);
+  }
   owed_.erase(owed_.begin(), owed_.begin() + static_cast<std::ptrdiff_t>(made));
   result_.outcome = Outcome::allocation_failed;
   result_.missing.reset();

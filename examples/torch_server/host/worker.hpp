@@ -44,7 +44,7 @@ class Worker {
 
  private:
   void work();
-  bool prepare();
+  void prepare();
   StepResult::Outcome try_step();
   void run_step();
   void give_results(std::vector<mais::RequestId>& finished);
@@ -63,7 +63,8 @@ class Worker {
   StepResult result_;
   std::vector<mais::core::StateMove> owed_;  // moves that are still to be made
 
-  std::atomic<std::uint64_t> steps_{0}, failed_{0}, saved_{0}, broken_{0}, moved_{0};
+  std::atomic<std::uint64_t> steps_{0}, failed_{0}, saved_{0}, broken_{0};
+  std::atomic<std::uint64_t> pages_out_{0}, pages_in_{0};
 };
 
 }  // namespace torch_server
