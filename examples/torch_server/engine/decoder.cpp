@@ -1,29 +1,18 @@
 #define AT_PER_OPERATOR_HEADERS
 #include <algorithm>
-#include <chrono>
-#include <new>
 #include <utility>
 
 #include <ATen/ops/empty.h>
-#include <c10/core/InferenceMode.h>
-#include <c10/util/Exception.h>
 
 #include "attention.hpp"
-#include "metered_resource.hpp"
 #include "page_store.hpp"
+#include "tensor_engine.hpp"
 #include "tensor_memory.hpp"
-#include "transformer.hpp"
 #include "transformer_engine.hpp"
-#include "transformer_model.hpp"
 
 namespace torch_server {
 
 namespace {
-
-std::int64_t footprint(std::int64_t floats) {
-  return static_cast<std::int64_t>(
-      TensorScope::footprint(static_cast<std::size_t>(floats) * sizeof(float)));
-}
 
 // A token that a step computes.
 struct Row {
@@ -31,43 +20,22 @@ struct Row {
   std::int64_t position = 0;
 };
 
-class Decoder final : public Engine {
+class Decoder final : public TensorEngine {
  public:
   Decoder(DecoderOptions options, std::unique_ptr<WeightSource> source)
-      : options_(std::move(options)),
-        source_(std::move(source)),
-        weights_memory_(*options_.budgets.weights),
-        workspace_memory_(*options_.budgets.workspace),
-        layout_{.layers = options_.shape.layers,
-                .kv_heads = options_.shape.kv_heads,
-                .head_width = options_.shape.head_width,
+      : TensorEngine(options.name, options.shape, Role::decoder, options.budgets,
+                     std::move(source)),
+        options_(std::move(options)),
+        layout_{.layers = shape_.layers,
+                .kv_heads = shape_.kv_heads,
+                .head_width = shape_.head_width,
                 .tokens = options_.page.count()} {
-    const Shape& shape = options_.shape;
-    info_.model = describe(options_.name, shape, Role::decoder, weight_bytes(shape, Role::decoder),
-                           step_bytes());
+    describe_model(step_bytes());
     info_.page = options_.page;
     info_.pages = options_.pages;
     info_.pages_ahead = options_.pages_ahead.value_or(options_.pages);
     info_.host_pages = options_.host_pages;
-    info_.vocabulary = shape.vocabulary;
     info_.end_of_text = options_.end_of_text;
-    info_.weights_from = source_->describe();
-  }
-
-  const EngineInfo& info() const override { return info_; }
-
-  mais::Result<void> load() override {
-    if (loaded_) return {};
-    auto loaded = try_load();
-    if (!loaded) unload();
-    return loaded;
-  }
-
-  void unload() override {
-    weights_ = {};
-    pool_.close();
-    host_.close();
-    loaded_ = false;
   }
 
   bool move(const mais::core::StateMove& move) override {
@@ -87,60 +55,27 @@ class Decoder final : public Engine {
     return {pool_.page(id), layout_.bytes()};
   }
 
-  void run(const mais::core::Step& step, std::span<const SequenceView> sequences,
-           StepResult& result) override {
-    check(step, sequences);
-    const auto began = std::chrono::steady_clock::now();
-    result.outcome = StepResult::Outcome::done;
-    result.missing.reset();
-    result.error.clear();
-    result.embeddings.clear();
-    result.emitted.assign(step.entries.size(), std::nullopt);
-    const TensorScope scope(workspace_memory_);
-    const c10::InferenceMode inference;
-    use_one_thread();
-    try {
-      list_rows(step, sequences);
-      if (pool_.back(written_)) {
-        compute(step, sequences, result);
-      } else {
-        result.outcome = StepResult::Outcome::allocation_failed;
-        result.missing = pool_.slab_size();
-      }
-    } catch (const std::bad_alloc&) {
-      result.outcome = StepResult::Outcome::allocation_failed;
-      if (const auto bytes = scope.refused()) {
-        result.missing = mais::Bytes(static_cast<std::int64_t>(*bytes));
-      }
-    } catch (const std::exception& error) {
-      result.outcome = StepResult::Outcome::broken;
-      result.error = error.what();
-    }
-    result.took = std::chrono::steady_clock::now() - began;
-  }
-
   EngineMemory memory() const override {
-    return {.weights = weights_memory_.use(),
+    return {.weights = weights_use(),
             .state = pool_.use(),
             .host_state = host_.use(),
-            .workspace = workspace_memory_.use()};
+            .workspace = workspace_use()};
   }
 
  private:
   // What one step takes, in the order of Room: the bound that compute() keeps.
   StepBytes step_bytes() const {
-    const Shape& shape = options_.shape;
     const auto bytes = [](std::int64_t floats) {
       return floats * static_cast<std::int64_t>(sizeof(float));
     };
     StepBytes step;
-    step.fixed = TileBuffers::bytes(shape, kLargestTile) +
-                 footprint(kLargestTile * shape.vocabulary) +
-                 footprint(scratch_floats(layout_, shape.max_context)) +
+    step.fixed = TileBuffers::bytes(shape_, kLargestTile) +
+                 tensor_bytes(kLargestTile * shape_.vocabulary) +
+                 tensor_bytes(scratch_floats(layout_, shape_.max_context)) +
                  // Rows of padding and of rounding, of what grows with the batch.
-                 2 * footprint(kLargestTile * shape.hidden) + footprint(shape.head_width);
-    step.per_token = bytes(shape.hidden + shape.head_width);
-    step.per_sequence = bytes(shape.hidden);
+                 2 * tensor_bytes(kLargestTile * shape_.hidden) + tensor_bytes(shape_.head_width);
+    step.per_token = bytes(shape_.hidden + shape_.head_width);
+    step.per_sequence = bytes(shape_.hidden);
     return step;
   }
 
@@ -162,48 +97,27 @@ class Decoder final : public Engine {
     at::Tensor logits;
   };
 
-  mais::Result<void> try_load() {
-    const c10::InferenceMode inference;
-    use_one_thread();
-    try {
-      const TensorScope scope(weights_memory_);
-      auto read = load_weights(options_.shape, Role::decoder, *source_, workspace_memory_);
-      if (!read) return tl::unexpected<mais::Error>(std::move(read.error()));
-      weights_ = std::move(*read);
-      const TensorScope inner(workspace_memory_);
-      ladder_ = probe_tiles(weights_, options_.shape);
-    } catch (const std::bad_alloc&) {
-      return mais::fail(mais::ErrorCode::over_limit,
-                        options_.name + ": its budget has no room for its weights, of which " +
-                            std::to_string(weights_memory_.use().used.count()) +
-                            " bytes were taken, or for one tile of workspace");
-    }
+  mais::Result<void> open_pages() override {
     const auto bytes = static_cast<std::int64_t>(layout_.bytes());
     const EngineBudgets& budgets = options_.budgets;
-    if (auto opened = pool_.open(budgets.state_source, budgets.ledger, budgets.state,
-                                 {.page_bytes = bytes,
-                                  .pages = options_.pages,
-                                  .ahead = info_.pages_ahead,
-                                  .slab = options_.slab});
-        !opened) {
-      return opened;
-    }
-    if (auto opened = host_.open(budgets.host_source, budgets.ledger, budgets.host_state,
-                                 {.page_bytes = bytes,
-                                  .pages = options_.host_pages,
-                                  .ahead = options_.host_pages,
-                                  .slab = options_.slab});
-        !opened) {
-      return opened;
-    }
-    info_.remarks = describe_ladder(ladder_);
-    loaded_ = true;
-    return {};
+    auto opened = pool_.open(budgets.state_source, budgets.ledger, budgets.state,
+                             {.page_bytes = bytes,
+                              .pages = options_.pages,
+                              .ahead = info_.pages_ahead,
+                              .slab = options_.slab});
+    if (!opened) return opened;
+    return host_.open(budgets.host_source, budgets.ledger, budgets.host_state,
+                      {.page_bytes = bytes,
+                       .pages = options_.host_pages,
+                       .ahead = options_.host_pages,
+                       .slab = options_.slab});
+  }
+  void close_pages() override {
+    pool_.close();
+    host_.close();
   }
 
-  void check(const mais::core::Step& step, std::span<const SequenceView> sequences) const {
-    MAIS_EXPECTS(loaded_, "run() before load()");
-    MAIS_EXPECTS(sequences.size() == step.entries.size(), "a view for each entry");
+  void check(const mais::core::Step& step, std::span<const SequenceView> sequences) const override {
     for (std::size_t i = 0; i < sequences.size(); ++i) {
       const mais::core::StepEntry& entry = step.entries[i];
       const std::int64_t end = (entry.context + entry.tokens).count();
@@ -212,28 +126,33 @@ class Decoder final : public Engine {
                    "an entry computes tokens that are not known");
       MAIS_EXPECTS(static_cast<std::int64_t>(sequences[i].pages.size()) * layout_.tokens >= end,
                    "an entry computes beyond its pages");
-      MAIS_EXPECTS(end <= options_.shape.max_context, "an entry is beyond the longest context");
+      MAIS_EXPECTS(end <= shape_.max_context, "an entry is beyond the longest context");
     }
   }
 
   // Every page that is written has memory; those that are only read were written before.
   void compute(const mais::core::Step& step, std::span<const SequenceView> sequences,
-               StepResult& result) {
-    const Shape& shape = options_.shape;
+               StepResult& result) override {
+    list_rows(step, sequences);
     if (rows_.empty()) return;
+    if (!pool_.back(written_)) {
+      result.outcome = StepResult::Outcome::allocation_failed;
+      result.missing = pool_.slab_size();
+      return;
+    }
     find_pages(step, sequences);
     const auto rows = static_cast<std::int64_t>(rows_.size());
     ladder_.cut(rows, tiles_);
-    Room room(shape, layout_, ladder_, rows, static_cast<std::int64_t>(emitting_.size()), longest_,
+    Room room(shape_, layout_, ladder_, rows, static_cast<std::int64_t>(emitting_.size()), longest_,
               tiles_.front().rows);
     fill(sequences, room);
-    for (std::int64_t layer = 0; layer < shape.layers; ++layer) {
+    for (std::int64_t layer = 0; layer < shape_.layers; ++layer) {
       const LayerWeights& weights = weights_.layers[static_cast<std::size_t>(layer)];
       for (const Tile& tile : tiles_) {
         const at::Tensor x = room.x.narrow(0, tile.first, tile.rows);
-        project(x, weights, shape.norm_epsilon, room.buffers);
+        project(x, weights, shape_.norm_epsilon, room.buffers);
         attend_tile(layer, tile, room);
-        finish_layer(x, weights, shape.norm_epsilon, room.buffers);
+        finish_layer(x, weights, shape_.norm_epsilon, room.buffers);
       }
     }
     emit(room, result);
@@ -277,44 +196,38 @@ class Decoder final : public Engine {
   }
 
   void fill(std::span<const SequenceView> sequences, Room& room) const {
-    const Shape& shape = options_.shape;
     for (std::size_t i = 0; i < rows_.size(); ++i) {
       const Row& row = rows_[i];
       const Token token = sequences[row.entry].tokens[static_cast<std::size_t>(row.position)];
-      MAIS_EXPECTS(token >= 0 && token < shape.vocabulary, "a token is not in the vocabulary");
-      embed(weights_, shape, token, row_of(room.x, i));
+      MAIS_EXPECTS(token >= 0 && token < shape_.vocabulary, "a token is not in the vocabulary");
+      embed(weights_, shape_, token, row_of(room.x, i));
       float* angles = row_of(room.angles, i);
-      rotary_angles(row.position, shape.head_width, shape.rope_theta, angles,
-                    angles + shape.head_width / 2);
+      rotary_angles(row.position, shape_.head_width, shape_.rope_theta, angles,
+                    angles + shape_.head_width / 2);
     }
     const auto rows = static_cast<std::int64_t>(rows_.size());
     room.x.narrow(0, rows, room.x.size(0) - rows).zero_();
   }
 
-  static float* row_of(const at::Tensor& tensor, std::size_t row) {
-    return tensor.data_ptr<float>() + static_cast<std::int64_t>(row) * tensor.size(1);
-  }
-
   // Writes keys and values of the tile to their pages, then lets every row of it attend to all
   // before it. Earlier rows of a sequence are in the same tile or in an earlier one.
   void attend_tile(std::int64_t layer, const Tile& tile, Room& room) const {
-    const Shape& shape = options_.shape;
     const auto first = static_cast<std::size_t>(tile.first);
     const std::size_t end = std::min(rows_.size(), first + static_cast<std::size_t>(tile.rows));
     for (std::size_t i = first; i < end; ++i) {
       float* query = row_of(room.buffers.qkv, i - first);
-      float* key = query + shape.query_width();
+      float* key = query + shape_.query_width();
       const float* cosines = row_of(room.angles, i);
-      const float* sines = cosines + shape.head_width / 2;
-      for (std::int64_t head = 0; head < shape.heads + shape.kv_heads; ++head) {
-        rotate(query + head * shape.head_width, shape.head_width, cosines, sines);
+      const float* sines = cosines + shape_.head_width / 2;
+      for (std::int64_t head = 0; head < shape_.heads + shape_.kv_heads; ++head) {
+        rotate(query + head * shape_.head_width, shape_.head_width, cosines, sines);
       }
       const std::int64_t position = rows_[i].position;
       float* page = pages_of(rows_[i])[static_cast<std::size_t>(position / layout_.tokens)];
-      store_token(layout_, page, layer, position % layout_.tokens, key, key + shape.kv_width());
+      store_token(layout_, page, layer, position % layout_.tokens, key, key + shape_.kv_width());
     }
     for (std::size_t i = first; i < end; ++i) {
-      attend(layout_, layer, shape.heads,
+      attend(layout_, layer, shape_.heads,
              {.pages = pages_of(rows_[i]), .keys = rows_[i].position + 1},
              row_of(room.buffers.qkv, i - first), room.scratch.data_ptr<float>(),
              row_of(room.buffers.mixed, i - first));
@@ -324,19 +237,18 @@ class Decoder final : public Engine {
   }
 
   void emit(Room& room, StepResult& result) {
-    const Shape& shape = options_.shape;
     const auto count = static_cast<std::int64_t>(emitting_.size());
     for (std::size_t i = 0; i < emitting_.size(); ++i) {
-      std::copy_n(row_of(room.x, emitting_[i]), shape.hidden, row_of(room.last, i));
+      std::copy_n(row_of(room.x, emitting_[i]), shape_.hidden, row_of(room.last, i));
     }
     room.last.narrow(0, count, room.last.size(0) - count).zero_();
     ladder_.cut(count, tiles_);
     for (const Tile& tile : tiles_) {
-      score(room.last.narrow(0, tile.first, tile.rows), weights_, shape.norm_epsilon, room.buffers,
+      score(room.last.narrow(0, tile.first, tile.rows), weights_, shape_.norm_epsilon, room.buffers,
             room.logits);
       for (std::int64_t i = tile.first; i < std::min(count, tile.first + tile.rows); ++i) {
         const float* logits = row_of(room.logits, static_cast<std::size_t>(i - tile.first));
-        const auto best = std::max_element(logits, logits + shape.vocabulary) - logits;
+        const auto best = std::max_element(logits, logits + shape_.vocabulary) - logits;
         result.emitted[rows_[emitting_[static_cast<std::size_t>(i)]].entry] =
             static_cast<Token>(best);
       }
@@ -344,14 +256,8 @@ class Decoder final : public Engine {
   }
 
   DecoderOptions options_;
-  std::unique_ptr<WeightSource> source_;
-  MeteredResource weights_memory_, workspace_memory_;
   PageLayout layout_;
-  EngineInfo info_;
-  TransformerWeights weights_;
   PageStore pool_, host_;
-  TileLadder ladder_;
-  bool loaded_ = false;
 
   // Of the step, kept for their room.
   std::vector<Row> rows_;

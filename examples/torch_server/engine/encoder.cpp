@@ -1,19 +1,14 @@
 #define AT_PER_OPERATOR_HEADERS
 #include <algorithm>
-#include <chrono>
 #include <cmath>
-#include <new>
 #include <utility>
 
 #include <ATen/ops/empty.h>
-#include <c10/core/InferenceMode.h>
 
 #include "attention.hpp"
-#include "metered_resource.hpp"
+#include "tensor_engine.hpp"
 #include "tensor_memory.hpp"
-#include "transformer.hpp"
 #include "transformer_engine.hpp"
-#include "transformer_model.hpp"
 
 namespace torch_server {
 
@@ -21,54 +16,27 @@ namespace {
 
 constexpr std::int64_t kPageTokens = 16;  // of keys and values within a step
 
-std::int64_t footprint(std::int64_t floats) {
-  return static_cast<std::int64_t>(
-      TensorScope::footprint(static_cast<std::size_t>(floats) * sizeof(float)));
-}
-
 std::int64_t pages_for(std::int64_t tokens) {
   return (tokens + kPageTokens - 1) / kPageTokens;
-}
-
-float* row_of(const at::Tensor& tensor, std::int64_t row) {
-  return tensor.data_ptr<float>() + row * tensor.size(1);
 }
 
 // The layers of a decoder, but every token attends to all of its text; the embedding is the mean of
 // the last layer's normalised rows, scaled to length 1. Texts are padded to Step::padded rows;
 // nobody attends to padding and it does not count in the mean.
-class Encoder final : public Engine {
+class Encoder final : public TensorEngine {
  public:
   Encoder(EncoderOptions options, std::unique_ptr<WeightSource> source)
-      : options_(std::move(options)),
-        source_(std::move(source)),
-        weights_memory_(*options_.budgets.weights),
-        workspace_memory_(*options_.budgets.workspace),
+      : TensorEngine(std::move(options.name), options.shape, Role::encoder, options.budgets,
+                     std::move(source)),
         layout_{.layers = 1,
-                .kv_heads = options_.shape.kv_heads,
-                .head_width = options_.shape.head_width,
+                .kv_heads = shape_.kv_heads,
+                .head_width = shape_.head_width,
                 .tokens = kPageTokens} {
-    const Shape& shape = options_.shape;
-    info_.model = describe(options_.name, shape, Role::encoder, weight_bytes(shape, Role::encoder),
-                           step_bytes());
-    info_.model.shape_buckets = options_.buckets;
-    info_.vocabulary = shape.vocabulary;
-    info_.embedding_width = shape.hidden;
-    info_.weights_from = source_->describe();
+    describe_model(step_bytes());
+    info_.model.shape_buckets = std::move(options.buckets);
+    info_.embedding_width = shape_.hidden;
   }
 
-  const EngineInfo& info() const override { return info_; }
-
-  mais::Result<void> load() override {
-    if (loaded_) return {};
-    auto loaded = try_load();
-    if (!loaded) unload();
-    return loaded;
-  }
-  void unload() override {
-    weights_ = {};
-    loaded_ = false;
-  }
   bool move(const mais::core::StateMove&) override {
     MAIS_EXPECTS(false, "an encoder keeps no state that could be moved");
     return false;
@@ -79,38 +47,8 @@ class Encoder final : public Engine {
     return {};
   }
 
-  void run(const mais::core::Step& step, std::span<const SequenceView> sequences,
-           StepResult& result) override {
-    check(step, sequences);
-    const auto began = std::chrono::steady_clock::now();
-    result.outcome = StepResult::Outcome::done;
-    result.missing.reset();
-    result.error.clear();
-    result.emitted.assign(step.entries.size(), std::nullopt);
-    result.embeddings.assign(step.entries.size() * static_cast<std::size_t>(options_.shape.hidden),
-                             0.0F);
-    const TensorScope scope(workspace_memory_);
-    const c10::InferenceMode inference;
-    use_one_thread();
-    try {
-      compute(std::max<std::int64_t>(1, step.padded.count()), sequences, result);
-    } catch (const std::bad_alloc&) {
-      result.outcome = StepResult::Outcome::allocation_failed;
-      if (const auto bytes = scope.refused()) {
-        result.missing = mais::Bytes(static_cast<std::int64_t>(*bytes));
-      }
-    } catch (const std::exception& error) {
-      result.outcome = StepResult::Outcome::broken;
-      result.error = error.what();
-    }
-    result.took = std::chrono::steady_clock::now() - began;
-  }
-
   EngineMemory memory() const override {
-    return {.weights = weights_memory_.use(),
-            .state = {},
-            .host_state = {},
-            .workspace = workspace_memory_.use()};
+    return {.weights = weights_use(), .state = {}, .host_state = {}, .workspace = workspace_use()};
   }
 
  private:
@@ -133,71 +71,45 @@ class Encoder final : public Engine {
   };
 
   StepBytes step_bytes() const {
-    const Shape& shape = options_.shape;
     constexpr auto kFloat = static_cast<std::int64_t>(sizeof(float));
     StepBytes step;
-    step.fixed = TileBuffers::bytes(shape, kLargestTile) +
-                 footprint(kLargestTile * shape.hidden) +  // rows of padding of the ladder
-                 footprint(scratch_floats(layout_, kPageTokens)) + 4 * footprint(1);
+    step.fixed = TileBuffers::bytes(shape_, kLargestTile) +
+                 tensor_bytes(kLargestTile * shape_.hidden) +  // rows of padding of the ladder
+                 tensor_bytes(scratch_floats(layout_, kPageTokens)) + 4 * tensor_bytes(1);
     step.per_token =
-        kFloat * (shape.hidden + shape.query_width() + 2 * shape.kv_width() + shape.head_width +
+        kFloat * (shape_.hidden + shape_.query_width() + 2 * shape_.kv_width() + shape_.head_width +
                   scratch_floats(layout_, kPageTokens) / kPageTokens);
     step.per_sequence = kFloat * layout_.floats();  // the rest of its last page
     return step;
   }
 
-  mais::Result<void> try_load() {
-    const c10::InferenceMode inference;
-    use_one_thread();
-    try {
-      {
-        const TensorScope scope(weights_memory_);
-        auto read = load_weights(options_.shape, Role::encoder, *source_, workspace_memory_);
-        if (!read) return tl::unexpected<mais::Error>(std::move(read.error()));
-        weights_ = std::move(*read);
-      }
-      const TensorScope scope(workspace_memory_);
-      ladder_ = probe_tiles(weights_, options_.shape);
-    } catch (const std::bad_alloc&) {
-      return mais::fail(mais::ErrorCode::over_limit,
-                        options_.name + ": its budget has no room for its weights, of which " +
-                            std::to_string(weights_memory_.use().used.count()) +
-                            " bytes were taken, or for one tile of workspace");
-    }
-    info_.remarks = describe_ladder(ladder_);
-    loaded_ = true;
-    return {};
-  }
-
-  void check(const mais::core::Step& step, std::span<const SequenceView> sequences) const {
-    MAIS_EXPECTS(loaded_, "run() before load()");
-    MAIS_EXPECTS(sequences.size() == step.entries.size(), "a view for each entry");
+  void check(const mais::core::Step& step, std::span<const SequenceView> sequences) const override {
     for (const SequenceView& view : sequences) {
       const auto length = static_cast<std::int64_t>(view.tokens.size());
       MAIS_EXPECTS(length >= 1 && length <= step.padded.count(),
                    "a text is empty or longer than what its batch is padded to");
       for (const Token token : view.tokens) {
-        MAIS_EXPECTS(token >= 0 && token < options_.shape.vocabulary,
-                     "a token is not in the vocabulary");
+        MAIS_EXPECTS(token >= 0 && token < shape_.vocabulary, "a token is not in the vocabulary");
       }
     }
   }
 
-  void compute(std::int64_t padded, std::span<const SequenceView> sequences, StepResult& result) {
-    const Shape& shape = options_.shape;
+  void compute(const mais::core::Step& step, std::span<const SequenceView> sequences,
+               StepResult& result) override {
+    const std::int64_t padded = step.padded.count();
     const auto texts = static_cast<std::int64_t>(sequences.size());
     if (texts == 0) return;
     ladder_.cut(texts * padded, tiles_);
-    Room room(shape, layout_, ladder_, texts, padded, tiles_.front().rows);
+    Room room(shape_, layout_, ladder_, texts, padded, tiles_.front().rows);
     lay_out(padded, sequences, room);
     for (const LayerWeights& layer : weights_.layers) {
       for (const Tile& tile : tiles_) {
-        project(room.x.narrow(0, tile.first, tile.rows), layer, shape.norm_epsilon, room.buffers);
+        project(room.x.narrow(0, tile.first, tile.rows), layer, shape_.norm_epsilon, room.buffers);
         keep_tile(tile, padded, room);
       }
       for (const Tile& tile : tiles_) {
         attend_tile(tile, padded, room);
-        finish_layer(room.x.narrow(0, tile.first, tile.rows), layer, shape.norm_epsilon,
+        finish_layer(room.x.narrow(0, tile.first, tile.rows), layer, shape_.norm_epsilon,
                      room.buffers);
       }
     }
@@ -205,7 +117,6 @@ class Encoder final : public Engine {
   }
 
   void lay_out(std::int64_t padded, std::span<const SequenceView> sequences, Room& room) {
-    const Shape& shape = options_.shape;
     room.x.zero_();
     lengths_.clear();
     pages_.clear();
@@ -213,7 +124,7 @@ class Encoder final : public Engine {
       const auto first = static_cast<std::int64_t>(text) * padded;
       const std::span<const Token> tokens = sequences[text].tokens;
       for (std::size_t i = 0; i < tokens.size(); ++i) {
-        embed(weights_, shape, tokens[i], row_of(room.x, first + static_cast<std::int64_t>(i)));
+        embed(weights_, shape_, tokens[i], row_of(room.x, first + static_cast<std::int64_t>(i)));
       }
       lengths_.push_back(static_cast<std::int64_t>(tokens.size()));
     }
@@ -222,8 +133,8 @@ class Encoder final : public Engine {
     }
     for (std::int64_t position = 0; position < padded; ++position) {
       float* angles = row_of(room.angles, position);
-      rotary_angles(position, shape.head_width, shape.rope_theta, angles,
-                    angles + shape.head_width / 2);
+      rotary_angles(position, shape_.head_width, shape_.rope_theta, angles,
+                    angles + shape_.head_width / 2);
     }
   }
 
@@ -238,22 +149,21 @@ class Encoder final : public Engine {
   }
 
   void keep_tile(const Tile& tile, std::int64_t padded, Room& room) const {
-    const Shape& shape = options_.shape;
     for (std::int64_t i = 0; i < tile.rows; ++i) {
       const std::int64_t row = tile.first + i;
       if (!real(row, padded)) continue;
       const std::int64_t position = row % padded;
       float* query = row_of(room.buffers.qkv, i);
-      const float* key = query + shape.query_width();
+      const float* key = query + shape_.query_width();
       const float* cosines = row_of(room.angles, position);
-      for (std::int64_t head = 0; head < shape.heads + shape.kv_heads; ++head) {
-        rotate(query + head * shape.head_width, shape.head_width, cosines,
-               cosines + shape.head_width / 2);
+      for (std::int64_t head = 0; head < shape_.heads + shape_.kv_heads; ++head) {
+        rotate(query + head * shape_.head_width, shape_.head_width, cosines,
+               cosines + shape_.head_width / 2);
       }
-      std::copy_n(query, shape.query_width(), row_of(room.queries, row));
+      std::copy_n(query, shape_.query_width(), row_of(room.queries, row));
       float* page =
           pages_of(row / padded, padded)[static_cast<std::size_t>(position / kPageTokens)];
-      store_token(layout_, page, 0, position % kPageTokens, key, key + shape.kv_width());
+      store_token(layout_, page, 0, position % kPageTokens, key, key + shape_.kv_width());
     }
   }
 
@@ -262,20 +172,20 @@ class Encoder final : public Engine {
       const std::int64_t row = tile.first + i;
       float* out = row_of(room.buffers.mixed, i);
       if (!real(row, padded)) {
-        std::fill_n(out, options_.shape.query_width(), 0.0F);
+        std::fill_n(out, shape_.query_width(), 0.0F);
         continue;
       }
       const std::int64_t text = row / padded;
-      attend(layout_, 0, options_.shape.heads,
+      attend(layout_, 0, shape_.heads,
              {.pages = pages_of(text, padded), .keys = lengths_[static_cast<std::size_t>(text)]},
              row_of(room.queries, row), room.scratch.data_ptr<float>(), out);
     }
   }
 
   void pool(std::int64_t padded, Room& room, StepResult& result) const {
-    const auto width = static_cast<std::size_t>(options_.shape.hidden);
+    const auto width = static_cast<std::size_t>(shape_.hidden);
     for (const Tile& tile : tiles_) {
-      normalise(room.x.narrow(0, tile.first, tile.rows), weights_.norm, options_.shape.norm_epsilon,
+      normalise(room.x.narrow(0, tile.first, tile.rows), weights_.norm, shape_.norm_epsilon,
                 room.buffers);
       for (std::int64_t i = 0; i < tile.rows; ++i) {
         const std::int64_t row = tile.first + i;
@@ -296,14 +206,7 @@ class Encoder final : public Engine {
     }
   }
 
-  EncoderOptions options_;
-  std::unique_ptr<WeightSource> source_;
-  MeteredResource weights_memory_, workspace_memory_;
   PageLayout layout_;
-  EngineInfo info_;
-  TransformerWeights weights_;
-  TileLadder ladder_;
-  bool loaded_ = false;
 
   // Of the step, kept for their room.
   std::vector<std::int64_t> lengths_;

@@ -21,6 +21,10 @@ constexpr std::size_t kAlignment = 64;  // that LibTorch promises to its kernels
 constexpr std::size_t kHeader = kAlignment;
 static_assert(sizeof(Header) <= kHeader);
 
+std::size_t whole_bytes(std::size_t bytes) {
+  return (bytes + kAlignment - 1) / kAlignment * kAlignment + kHeader;
+}
+
 void give_back(void* data) {
   if (data == nullptr) return;
   auto* base = static_cast<std::byte*>(data) - kHeader;
@@ -35,7 +39,7 @@ class BudgetAllocator final : public c10::Allocator {
     if (bytes == 0) return {nullptr, nullptr, &give_back, cpu};
     std::pmr::memory_resource* resource =
         current != nullptr ? current : std::pmr::new_delete_resource();
-    const std::size_t whole = TensorScope::footprint(bytes);
+    const std::size_t whole = whole_bytes(bytes);
     std::byte* base = nullptr;
     try {
       base = static_cast<std::byte*>(resource->allocate(whole, kAlignment));
@@ -77,8 +81,8 @@ std::optional<std::size_t> TensorScope::refused() const {
   return last_refused;
 }
 
-std::size_t TensorScope::footprint(std::size_t bytes) {
-  return (bytes + kAlignment - 1) / kAlignment * kAlignment + kHeader;
+std::int64_t tensor_bytes(std::int64_t floats) {
+  return static_cast<std::int64_t>(whole_bytes(static_cast<std::size_t>(floats) * sizeof(float)));
 }
 
 }  // namespace torch_server

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory_resource>
 #include <optional>
 
@@ -19,12 +20,12 @@ class TensorScope {
   // Bytes of the last allocation in this scope that the resource refused.
   std::optional<std::size_t> refused() const;
 
-  // Bytes that a tensor of `bytes` takes from the resource.
-  static std::size_t footprint(std::size_t bytes);
-
  private:
   std::pmr::memory_resource* outer_;
   std::optional<std::size_t> outer_refused_;
 };
+
+// Bytes that a tensor of so many floats takes from the resource.
+std::int64_t tensor_bytes(std::int64_t floats);
 
 }  // namespace torch_server

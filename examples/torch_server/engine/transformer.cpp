@@ -21,11 +21,6 @@ namespace {
 
 constexpr std::int64_t kRowsAtOnce = 64;  // read while a matrix is turned over
 
-std::int64_t footprint(std::int64_t floats) {
-  return static_cast<std::int64_t>(
-      TensorScope::footprint(static_cast<std::size_t>(floats) * sizeof(float)));
-}
-
 at::Tensor rows_of(const at::Tensor& buffer, const at::Tensor& x) {
   return buffer.narrow(0, 0, x.size(0));
 }
@@ -122,14 +117,14 @@ mais::Result<TransformerWeights> load_weights(const Shape& shape, Role role, Wei
 }
 
 std::int64_t weight_bytes(const Shape& shape, Role role) {
-  const std::int64_t layer = 2 * footprint(shape.hidden) +
-                             footprint(shape.hidden * shape.qkv_width()) +
-                             footprint(shape.query_width() * shape.hidden) +
-                             footprint(2 * shape.hidden * shape.feed_forward) +
-                             footprint(shape.feed_forward * shape.hidden);
+  const std::int64_t layer = 2 * tensor_bytes(shape.hidden) +
+                             tensor_bytes(shape.hidden * shape.qkv_width()) +
+                             tensor_bytes(shape.query_width() * shape.hidden) +
+                             tensor_bytes(2 * shape.hidden * shape.feed_forward) +
+                             tensor_bytes(shape.feed_forward * shape.hidden);
   const std::int64_t matrices = role == Role::decoder && !shape.tied ? 2 : 1;
-  return shape.layers * layer + matrices * footprint(shape.vocabulary * shape.hidden) +
-         footprint(shape.hidden);
+  return shape.layers * layer + matrices * tensor_bytes(shape.vocabulary * shape.hidden) +
+         tensor_bytes(shape.hidden);
 }
 
 TileBuffers::TileBuffers(const Shape& shape, std::int64_t rows)
@@ -142,9 +137,9 @@ TileBuffers::TileBuffers(const Shape& shape, std::int64_t rows)
       active(at::empty({rows, shape.feed_forward})) {}
 
 std::int64_t TileBuffers::bytes(const Shape& shape, std::int64_t rows) {
-  return 2 * footprint(rows * shape.hidden) + footprint(rows) +
-         footprint(rows * shape.qkv_width()) + footprint(rows * shape.query_width()) +
-         footprint(rows * 2 * shape.feed_forward) + footprint(rows * shape.feed_forward);
+  return 2 * tensor_bytes(rows * shape.hidden) + tensor_bytes(rows) +
+         tensor_bytes(rows * shape.qkv_width()) + tensor_bytes(rows * shape.query_width()) +
+         tensor_bytes(rows * 2 * shape.feed_forward) + tensor_bytes(rows * shape.feed_forward);
 }
 
 void embed(const TransformerWeights& weights, const Shape& shape, std::int64_t token, float* out) {

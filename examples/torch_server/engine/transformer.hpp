@@ -71,6 +71,10 @@ void finish_layer(const at::Tensor& x, const LayerWeights& layer, double epsilon
 void score(const at::Tensor& x, const TransformerWeights& weights, double epsilon,
            TileBuffers& buffers, at::Tensor& logits);
 
+inline float* row_of(const at::Tensor& matrix, std::int64_t row) {
+  return matrix.data_ptr<float>() + row * matrix.size(1);
+}
+
 // Finds the ladder of tiles whose arithmetic is the same, by running them: a row must give the same
 // bits at every place of every tile. Which additions a product makes in which order does not depend
 // on the numbers, so random numbers with full mantissas show every difference. Of the ladders that
