@@ -234,5 +234,21 @@ TEST(EngineMemory, PagesGetMemoryWhenTheyAreWrittenAndGiveItBackWhenTheyAreFree)
   EXPECT_EQ(engine->trim(pages_from(0, 128)), Bytes(0));
 }
 
+TEST(EngineMemory, PagesThatWereMappedAheadKeepTheirMemory) {
+  SmallBudgets budgets;
+  auto options = small_options(budgets, 128);
+  options.pages_ahead = 20;  // a slab has 16
+  options.slab = Bytes(64 << 10);
+  const auto engine = loaded_decoder(std::move(options));
+  EXPECT_EQ(engine->memory().state.used, Bytes(128 << 10));
+  Sequence sequence{.tokens = prompt_of(100, 1), .pages = pages_from(40, 100)};
+  HandDrivenSteps steps(*engine);
+  steps.add(sequence, 100);
+  ASSERT_EQ(steps.run(), Outcome::done);
+  EXPECT_GT(engine->memory().state.used, Bytes(128 << 10));
+  engine->trim(pages_from(0, 1024));
+  EXPECT_EQ(engine->memory().state.used, Bytes(128 << 10));
+}
+
 }  // namespace
 }  // namespace torch_server

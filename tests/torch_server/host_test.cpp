@@ -1,6 +1,8 @@
 // Generations through the real scheduler: whatever it does to them, they are what the model says.
 #include <array>
 #include <atomic>
+#include <mutex>
+#include <thread>
 
 #include <gmock/gmock.h>
 
@@ -214,6 +216,69 @@ TEST_F(HostTest, TheEndOfTextEndsAGenerationAndIsNotGiven) {
   const auto end = std::find(expected.begin(), expected.end(), expected[9]);
   EXPECT_EQ(result.tokens, std::vector(expected.begin(), end));
   EXPECT_TRUE(result.ended->stopped);
+}
+
+TEST_F(HostTest, AGenerationEndsWhereTheLongestContextEnds) {
+  std::vector<std::unique_ptr<Engine>> engines;
+  engines.push_back(made_decoder(small_options(budgets_, 256)));
+  const auto host = started(std::move(engines), {.memory = 1_GiB}, {});
+  Collector collector;
+  ASSERT_TRUE(host->submit(job(prompt_of(200, 1), 100'000), collector.callbacks(0)));
+  ASSERT_TRUE(host->submit(job(prompt_of(255, 1), 100'000), collector.callbacks(1)));
+  const auto results = collector.wait();
+  for (const std::size_t i : {0U, 1U}) {
+    EXPECT_EQ(results.at(i).ended->end.kind, EndKind::finished);
+    EXPECT_EQ(results.at(i).ended->generated, i == 0 ? 56 : 1);
+    EXPECT_FALSE(results.at(i).ended->stopped);
+  }
+}
+
+// A decoder whose third step breaks.
+class Fragile final : public Engine {
+ public:
+  explicit Fragile(std::unique_ptr<Engine> engine) : engine_(std::move(engine)) {}
+  const EngineInfo& info() const override { return engine_->info(); }
+  mais::Result<void> load() override { return engine_->load(); }
+  void unload() override { engine_->unload(); }
+  bool move(const mais::core::StateMove& move) override { return engine_->move(move); }
+  Bytes trim(std::span<const std::uint32_t> free) override { return engine_->trim(free); }
+  std::span<const std::byte> page(std::uint32_t id) const override { return engine_->page(id); }
+  void run(const mais::core::Step& step, std::span<const SequenceView> sequences,
+           StepResult& result) override {
+    engine_->run(step, sequences, result);
+    if (++steps_ != 3) return;
+    result.outcome = StepResult::Outcome::broken;
+    result.error = "planted";
+  }
+  EngineMemory memory() const override { return engine_->memory(); }
+
+ private:
+  std::unique_ptr<Engine> engine_;
+  int steps_ = 0;
+};
+
+TEST_F(HostTest, AnEngineThatBreaksIsLoadedAnewAndServesTheNextOnes) {
+  std::vector<std::unique_ptr<Engine>> engines;
+  engines.push_back(std::make_unique<Fragile>(made_decoder(small_options(budgets_, 64))));
+  std::mutex mutex;
+  std::string log;
+  const auto host = started(std::move(engines), {.memory = 1_GiB}, {},
+                            {.prefix_key = 1, .log = [&](const std::string& line) {
+                               const std::scoped_lock lock(mutex);
+                               log += line + "\n";
+                             }});
+  Collector collector;
+  ASSERT_TRUE(host->submit(job(prompt_of(20, 1), 30), collector.callbacks(0)));
+  const auto broken = collector.wait().at(0);
+  EXPECT_EQ(broken.ended->end.kind, EndKind::refused);
+  EXPECT_EQ(broken.ended->end.refusal->reason, mais::RefusalReason::instance_lost);
+  EXPECT_EQ(broken.tokens.size(), 2U);
+  while (host->scheduler().snapshot().instances[0].lost) std::this_thread::yield();
+  expect_all(*host, prompts(4), 20);
+  EXPECT_EQ(host->counts().broken_steps, 1U);
+  const std::scoped_lock lock(mutex);
+  EXPECT_THAT(log, testing::HasSubstr("small: random weights, seed 1, "));
+  EXPECT_THAT(log, testing::HasSubstr("small: a step broke: planted"));
 }
 
 TEST_F(HostTest, CancelledGenerationsEndOnceAndTheOthersGoOn) {

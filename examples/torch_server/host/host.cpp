@@ -59,13 +59,8 @@ class Host::State {
                             info.model.name + ", which has " + std::to_string(info.vocabulary));
     }
     mais::Request request = job.request;
-    const auto prompt = static_cast<std::int64_t>(job.prompt.size());
-    request.prompt = mais::Tokens(prompt);
+    request.prompt = mais::Tokens(static_cast<std::int64_t>(job.prompt.size()));
     if (info.model.batching == mais::Batching::iteration) {
-      // Beyond the longest context nothing could be computed; what does not fit at all is refused.
-      const std::int64_t longest = info.model.max_context->count();
-      request.max_new =
-          std::min(request.max_new, mais::Tokens(std::max<std::int64_t>(1, longest - prompt)));
       request.prefix = prefix_hashes(job.prompt, config_.prefix_block.count(), options_.prefix_key);
     } else {
       request.max_new = mais::Tokens(0);

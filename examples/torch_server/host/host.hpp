@@ -51,8 +51,8 @@ struct Callbacks {
 };
 
 struct Job {
-  // `model` is set; prompt, prefix and tag are filled in; max_new is lowered to what the longest
-  // context leaves.
+  // `model` is set; prompt, prefix and tag are filled in. The planner lowers max_new to what the
+  // longest context leaves.
   mais::Request request{};
   std::vector<Token> prompt{};
 };
