@@ -2,44 +2,18 @@
 
 #include <algorithm>
 #include <charconv>
-#include <iterator>
 #include <limits>
+#include <unordered_set>
 
 #include <nlohmann/json.hpp>
+
+#include "json_cursor.hpp"
 
 namespace mais::files {
 
 namespace {
 
 constexpr std::size_t kMaxDepth = 64;
-
-// Walks the text and leaves behind how far the parser has read.
-class Cursor {
- public:
-  using iterator_category = std::input_iterator_tag;
-  using value_type = char;
-  using difference_type = std::ptrdiff_t;
-  using pointer = const char*;
-  using reference = const char&;
-
-  Cursor(const char* at, const char** reached) : at_(at), reached_(reached) {}
-  reference operator*() const { return *at_; }
-  Cursor& operator++() {
-    *reached_ = ++at_;
-    return *this;
-  }
-  Cursor operator++(int) {
-    Cursor before = *this;
-    ++*this;
-    return before;
-  }
-  bool operator==(const Cursor& other) const { return at_ == other.at_; }
-  bool operator!=(const Cursor& other) const { return at_ != other.at_; }
-
- private:
-  const char* at_;
-  const char** reached_;
-};
 
 // Builds the tree from the parser's events. Every member returns false to stop.
 class TreeBuilder {
@@ -81,7 +55,7 @@ class TreeBuilder {
   bool end_object() { return close(); }
   bool end_array() { return close(); }
   bool key(std::string& name) {
-    if (open_.back()->find(name)) return stop("the key '" + name + "' is given twice");
+    if (!keys_.back().insert(name).second) return stop("the key '" + name + "' is given twice");
     key_ = std::move(name);
     return true;
   }
@@ -129,16 +103,19 @@ class TreeBuilder {
       return stop("lists and objects are nested more than " + std::to_string(kMaxDepth) + " deep");
     }
     open_.push_back(place(JsonNode{.kind = kind}));
+    keys_.emplace_back();
     return true;
   }
   bool close() {
     open_.pop_back();
+    keys_.pop_back();
     return true;
   }
 
   JsonNode root_;
   // Innermost last. Stable: a list grows only while its last element is closed.
   std::vector<JsonNode*> open_;
+  std::vector<std::unordered_set<std::string>> keys_;  // of each of them: no search through members
   std::string key_;
   std::string problem_;
   const char* counted_;
@@ -177,7 +154,7 @@ Result<JsonNode> parse_json(std::string_view text, std::string_view origin) {
   const char* reached = text.data();
   TreeBuilder builder(text, &reached);
   const bool parsed = nlohmann::json::sax_parse(
-      Cursor(text.data(), &reached), Cursor(text.data() + text.size(), &reached), &builder);
+      JsonCursor(text.data(), &reached), JsonCursor(text.data() + text.size(), &reached), &builder);
   if (!parsed) {
     return fail(ErrorCode::parse_error, std::string(origin) + ":" + std::to_string(builder.line()) +
                                             ": " + builder.problem());
