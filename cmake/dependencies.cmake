@@ -95,7 +95,7 @@ mais_enable(PART spdlog OPTION MAIS_WITH_SPDLOG WHEN TARGET spdlog::spdlog
 
 # For examples/torch_server. Its two libraries are looked for by name: the CMake package of LibTorch
 # asks for everything that LibTorch was built with.
-if(MAIS_BUILD_EXAMPLES AND MAIS_HAS_memory AND NOT MAIS_WITH_TORCH STREQUAL "OFF")
+if(MAIS_BUILD_EXAMPLES AND MAIS_HAS_memory AND MAIS_HAS_files AND NOT MAIS_WITH_TORCH STREQUAL "OFF")
   find_path(MAIS_TORCH_INCLUDE ATen/ops/mm_ops.h HINTS ENV TORCH_INSTALL_PREFIX
     PATH_SUFFIXES include)
   find_library(MAIS_TORCH_CPU torch_cpu HINTS ENV TORCH_INSTALL_PREFIX PATH_SUFFIXES lib)
@@ -110,7 +110,8 @@ if(MAIS_BUILD_EXAMPLES AND MAIS_HAS_memory AND NOT MAIS_WITH_TORCH STREQUAL "OFF
   endif()
 endif()
 mais_enable(PART torch OPTION MAIS_WITH_TORCH WHEN TARGET mais_libtorch
-  WHY "LibTorch was not found, or mais::memory is off (Debian: libtorch-dev libopenblas0-pthread)")
+  WHY "LibTorch was not found, or the examples, mais::files or mais::memory are off \
+(Debian: libtorch-dev libopenblas0-pthread)")
 
 if(MAIS_BUILD_TESTS)
   find_package(GTest CONFIG QUIET)
