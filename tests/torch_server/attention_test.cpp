@@ -32,11 +32,12 @@ struct Cache {
     return result;
   }
   std::vector<float> attended(const std::vector<float>& query, std::int64_t heads,
-                              std::int64_t count) const {
+                              std::int64_t count,
+                              Instructions instructions = Instructions::best) const {
     std::vector<float> scratch(static_cast<std::size_t>(scratch_floats(kLayout, count)));
     std::vector<float> out(query.size());
-    attend(kLayout, 1, heads, {.pages = table, .keys = count}, query.data(), scratch.data(),
-           out.data());
+    attend(kLayout, 1, heads, {.pages = table.data(), .keys = count}, query.data(), scratch.data(),
+           out.data(), instructions);
     return out;
   }
 
@@ -76,6 +77,17 @@ TEST(Attention, AgreesWithTheDefinitionInDoublePrecision) {
               << heads << " heads, " << count << " keys, head " << head;
         }
       }
+    }
+  }
+}
+
+TEST(Attention, EveryMachineGivesTheSameBits) {
+  for (const std::int64_t heads : {2, 4, 6, 8, 14}) {
+    for (const std::int64_t count : {1, 8, 23, 40}) {
+      Cache cache(40);
+      const std::vector<float> query = cache.numbers(static_cast<std::size_t>(heads * 16));
+      EXPECT_EQ(cache.attended(query, heads, count),
+                cache.attended(query, heads, count, Instructions::baseline));
     }
   }
 }

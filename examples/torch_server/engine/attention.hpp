@@ -6,7 +6,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <span>
 
 namespace torch_server {
 
@@ -15,7 +14,7 @@ namespace torch_server {
 struct PageLayout {
   std::int64_t layers = 0;
   std::int64_t kv_heads = 0;
-  std::int64_t head_width = 0;  // a multiple of 8
+  std::int64_t head_width = 0;  // a multiple of 16
   std::int64_t tokens = 0;      // a multiple of 8
 
   std::int64_t head_floats() const { return head_width * tokens; }
@@ -42,14 +41,21 @@ void store_token(const PageLayout& layout, float* page, std::int64_t layer, std:
 
 // What one query attends to: the first `keys` tokens (>= 1) of a block table.
 struct Attended {
-  std::span<float* const> pages{};  // as many as hold `keys` tokens, or more
+  float* const* pages = nullptr;  // as many as hold `keys` tokens, or more
   std::int64_t keys = 0;
+};
+
+// All give the same bits.
+enum class Instructions : std::uint8_t {
+  best,      // that the machine has
+  baseline,  // that every machine has
 };
 
 // softmax(q k / sqrt(head_width)) v for all heads of one query, `heads` a multiple of kv_heads.
 // `query` and `out` are heads x head_width floats; `scratch` has scratch_floats() floats.
 void attend(const PageLayout& layout, std::int64_t layer, std::int64_t heads,
-            const Attended& attended, const float* query, float* scratch, float* out);
+            const Attended& attended, const float* query, float* scratch, float* out,
+            Instructions instructions = Instructions::best);
 // For contexts of up to `keys` tokens.
 std::int64_t scratch_floats(const PageLayout& layout, std::int64_t keys);
 

@@ -228,7 +228,7 @@ class Decoder final : public TensorEngine {
     }
     for (std::size_t i = first; i < end; ++i) {
       attend(layout_, layer, shape_.heads,
-             {.pages = pages_of(rows_[i]), .keys = rows_[i].position + 1},
+             {.pages = pages_of(rows_[i]).data(), .keys = rows_[i].position + 1},
              row_of(room.buffers.qkv, i - first), room.scratch.data_ptr<float>(),
              row_of(room.buffers.mixed, i - first));
     }

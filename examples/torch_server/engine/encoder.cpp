@@ -177,7 +177,8 @@ class Encoder final : public TensorEngine {
       }
       const std::int64_t text = row / padded;
       attend(layout_, 0, shape_.heads,
-             {.pages = pages_of(text, padded), .keys = lengths_[static_cast<std::size_t>(text)]},
+             {.pages = pages_of(text, padded).data(),
+              .keys = lengths_[static_cast<std::size_t>(text)]},
              row_of(room.queries, row), room.scratch.data_ptr<float>(), out);
     }
   }
