@@ -93,6 +93,26 @@ endif()
 mais_enable(PART spdlog OPTION MAIS_WITH_SPDLOG WHEN TARGET spdlog::spdlog
   WHY "spdlog was not found (Debian: libspdlog-dev)")
 
+# For examples/torch_server. Its two libraries are looked for by name: the CMake package of LibTorch
+# asks for everything that LibTorch was built with.
+if(MAIS_BUILD_EXAMPLES AND MAIS_HAS_memory AND MAIS_HAS_files AND NOT MAIS_WITH_TORCH STREQUAL "OFF")
+  find_path(MAIS_TORCH_INCLUDE ATen/ops/mm_ops.h HINTS ENV TORCH_INSTALL_PREFIX
+    PATH_SUFFIXES include)
+  find_library(MAIS_TORCH_CPU torch_cpu HINTS ENV TORCH_INSTALL_PREFIX PATH_SUFFIXES lib)
+  find_library(MAIS_TORCH_C10 c10 HINTS ENV TORCH_INSTALL_PREFIX PATH_SUFFIXES lib)
+  mark_as_advanced(MAIS_TORCH_INCLUDE MAIS_TORCH_CPU MAIS_TORCH_C10)
+  if(MAIS_TORCH_INCLUDE AND MAIS_TORCH_CPU AND MAIS_TORCH_C10)
+    add_library(mais_libtorch INTERFACE)
+    target_include_directories(mais_libtorch SYSTEM INTERFACE ${MAIS_TORCH_INCLUDE}
+      ${MAIS_TORCH_INCLUDE}/torch/csrc/api/include)
+    target_link_libraries(mais_libtorch INTERFACE ${MAIS_TORCH_CPU} ${MAIS_TORCH_C10}
+      ${CMAKE_DL_LIBS})
+  endif()
+endif()
+mais_enable(PART torch OPTION MAIS_WITH_TORCH WHEN TARGET mais_libtorch
+  WHY "LibTorch was not found, or the examples, mais::files or mais::memory are off \
+(Debian: libtorch-dev libopenblas0-pthread)")
+
 if(MAIS_BUILD_TESTS)
   find_package(GTest CONFIG QUIET)
   find_package(rapidcheck CONFIG QUIET)

@@ -1,0 +1,101 @@
+// A host with small engines, and requests whose callers wait for them.
+#pragma once
+
+#include <condition_variable>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <utility>
+
+#include "host.hpp"
+#include "host_config.hpp"
+#include "small_decoder.hpp"
+
+namespace torch_server {
+
+// Collects what requests give, by number.
+class Collector {
+ public:
+  struct Result {
+    std::vector<Token> tokens;
+    std::vector<float> embedding;
+    std::optional<Ended> ended;
+  };
+
+  Callbacks callbacks(std::size_t number) {
+    {
+      const std::scoped_lock lock(mutex_);
+      results_[number];
+    }
+    return {.on_token =
+                [this, number](Token token) {
+                  const std::scoped_lock lock(mutex_);
+                  EXPECT_FALSE(results_[number].ended) << "a token after the end";
+                  results_[number].tokens.push_back(token);
+                  return true;
+                },
+            .on_embedding =
+                [this, number](std::span<const float> embedding) {
+                  const std::scoped_lock lock(mutex_);
+                  results_[number].embedding.assign(embedding.begin(), embedding.end());
+                },
+            .on_end =
+                [this, number](const Ended& ended) {
+                  const std::scoped_lock lock(mutex_);
+                  EXPECT_FALSE(results_[number].ended) << "ended twice";
+                  results_[number].ended = ended;
+                  ++ended_;
+                  changed_.notify_all();
+                }};
+  }
+  // Until all that were begun have ended.
+  std::map<std::size_t, Result> wait() {
+    std::unique_lock lock(mutex_);
+    const bool all = changed_.wait_for(lock, std::chrono::seconds(60),
+                                       [&] { return ended_ == results_.size(); });
+    EXPECT_TRUE(all) << ended_ << " of " << results_.size() << " requests ended";
+    return results_;
+  }
+  std::size_t ended() {
+    const std::scoped_lock lock(mutex_);
+    return ended_;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::map<std::size_t, Result> results_;
+  std::size_t ended_ = 0;
+};
+
+inline mais::Policy optimistic_without_swap() {
+  mais::Policy policy = mais::Policy::optimistic();
+  policy.swap = false;
+  policy.share_prefixes = false;
+  return policy;
+}
+
+inline std::unique_ptr<Host> started(std::vector<std::unique_ptr<Engine>> engines,
+                                     const HostConfigOptions& options, mais::Config config,
+                                     HostOptions host_options = {.prefix_key = 1}) {
+  std::vector<EngineInfo> infos;
+  for (const auto& engine : engines) infos.push_back(engine->info());
+  auto made = configured(infos, options, std::move(config));
+  if (!made) throw std::runtime_error(made.error().message);
+  auto host = Host::start(std::move(engines), std::move(*made), std::move(host_options));
+  if (!host) throw std::runtime_error(host.error().message);
+  return std::move(*host);
+}
+
+inline std::unique_ptr<Engine> made_decoder(DecoderOptions options, std::uint64_t seed = 1) {
+  auto engine = make_decoder(std::move(options), random_weights(seed));
+  if (!engine) throw std::runtime_error(engine.error().message);
+  return std::move(*engine);
+}
+
+inline Job job(std::vector<Token> prompt, std::int64_t max_new, std::uint32_t model = 0) {
+  return {.request = {.model = mais::ModelId(model), .max_new = mais::Tokens(max_new)},
+          .prompt = std::move(prompt)};
+}
+
+}  // namespace torch_server
