@@ -35,6 +35,7 @@ Json json_of(const Report& report) {
                          {"tpot_s", report.speed->tpot_s},
                          {"tpot_parallel_s", report.speed->tpot_parallel_s},
                          {"tokens_per_second", report.speed->tokens_per_second},
+                         {"batch_s", report.speed->batch_s},
                          {"bound", report.speed->bound}};
   }
   json["alternatives"] = Json::array();

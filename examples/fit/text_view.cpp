@@ -132,6 +132,12 @@ std::string times(const Report& report) {
   }
   const Speed& speed = *report.speed;
   std::string text;
+  if (speed.batch_s > 0) {
+    text += format("A batch takes            %s: %.0f requests/s, %.0f tokens/s\n",
+                   time(speed.batch_s).c_str(),
+                   static_cast<double>(report.parallel) / speed.batch_s, speed.tokens_per_second);
+    return text + "(predicted; bound by " + speed.bound + "; nothing was measured)\n";
+  }
   text += format("First token after        %s for a prompt of %s tokens\n",
                  time(speed.ttft_s).c_str(), grouped(report.prompt).c_str());
   text += format("Then a token every       %s alone: %.1f tokens/s\n", time(speed.tpot_s).c_str(),

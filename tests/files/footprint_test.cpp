@@ -131,6 +131,18 @@ TEST(Footprint, EveryAssumptionIsListed) {
                              testing::Contains(HasSubstr("not counted"))));
 }
 
+TEST(Fit, AnEncoderComputesAllTokensOfItsBatch) {
+  const Model bert =
+      footprint(*parse_hf_config(
+                    R"({"model_type": "bert", "hidden_size": 768, "intermediate_size": 3072,
+          "num_hidden_layers": 12, "num_attention_heads": 12, "vocab_size": 30522,
+          "max_position_embeddings": 512})",
+                    "config.json"))
+          ->model;
+  EXPECT_EQ(bytes_needed(bert, 64, Tokens(512), Tokens(1)) - bert.weights - bert.workspace.fixed,
+            bert.workspace.per_token * Tokens(64 * 512));
+}
+
 TEST(Fit, LargestContextAndConcurrencyAreTheLastThatFit) {
   const Model model = footprint(llama())->model;
   const TokensPerBlock page(16);

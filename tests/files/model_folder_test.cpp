@@ -40,6 +40,7 @@ TEST(ModelFolder, SaysWhatIsMissingOrTooMuch) {
   EXPECT_THAT(fault_of(folder.at("nothing")), HasSubstr("there is no such file or folder"));
   EXPECT_THAT(fault_of(folder.at("")), HasSubstr("holds no model; a .gguf file"));
   EXPECT_THAT(fault_of(folder.write("x.bin", "abc")), HasSubstr("neither .gguf"));
+  EXPECT_THAT(fault_of(folder.write("x.onnx", "abc")), HasSubstr("the command arena plans"));
   folder.write("a.gguf", small_gguf().bytes());
   folder.write("b.gguf", small_gguf().bytes());
   EXPECT_THAT(fault_of(folder.at("")), HasSubstr("holds 2 models (a.gguf, b.gguf); name one"));
