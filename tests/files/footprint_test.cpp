@@ -75,7 +75,10 @@ TEST(Footprint, TensorParallelRemaindersFallToTheFirst) {
 
 TEST(Footprint, KvHeadsAreRepeatedWhereThereAreFewerThanDevices) {
   const auto eight = footprint(llama(32, 2), {.tensor_parallel = 8});
-  EXPECT_EQ(eight->model.state[0].per_token.count(), 2LL * 1 * 128 * 2 * 32);
+  for (const Shard& shard : eight->shards) {
+    EXPECT_EQ(shard.state[0].per_token.count(), 2LL * 1 * 128 * 2 * 32);
+    EXPECT_EQ(shard.weights, eight->model.weights);
+  }
   const auto latent = *parse_hf_config(
       R"({"model_type": "deepseek_v3", "hidden_size": 512, "intermediate_size": 1024,
           "moe_intermediate_size": 128, "num_hidden_layers": 4, "num_attention_heads": 8,
