@@ -70,10 +70,10 @@ std::string escaped(const std::string& text) {
 
 constexpr const char* kStyle = R"(<style>
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em }
-.bar { display: flex; height: 2.5em; border: 2px solid #333; background: #eee; margin: .5em 0 }
+.bar { display: flex; position: relative; height: 2.5em; border: 2px solid #333; background: #eee; margin: .5em 0 }
 .bar i { display: block; height: 100% }
 .weights { background: #3b6ea5 } .state { background: #e09f3e } .workspace { background: #9e2a2b }
-.bar .end { border-right: 4px solid #d00 }
+.bar b { position: absolute; top: -.6em; bottom: -.6em; border-left: 4px solid #d00 }
 pre { background: #f5f5f5; padding: 1em; overflow-x: auto }
 .key span { display: inline-block; width: 1em; height: 1em; margin: 0 .4em 0 1em }
 </style>)";
@@ -88,6 +88,10 @@ std::string picture(const Report& report) {
     html += "<i class=" + std::string(kParts[static_cast<int>(row.part)]) +
             " style=\"width:" + std::to_string(percent) + "%\" title=\"" + escaped(row.name) +
             ": " + grouped(row.bytes.count()) + " bytes\"></i>";
+  }
+  if (!report.fits) {  // where the memory ends
+    const double end = 100.0 * static_cast<double>(report.capacity.count()) / whole;
+    html += "<b style=\"left:" + std::to_string(end) + "%\" title=\"the memory ends here\"></b>";
   }
   return html + "</div>\n";
 }

@@ -187,6 +187,10 @@ std::string in_detail(const Subject& subject, const Report& report, bool unicode
           (report.parallel == 1 ? " request of " : " requests of ") + grouped(report.context) +
           " tokens: " + (report.fits ? "it FITS" : "it does NOT fit") + "\n\n";
   text += bar(report, unicode ? kBlocks : kAscii) + "\n" + table(report) + "\n";
+  if (subject.model.architecture.max_context && report.context > subject.most_context) {
+    text += "Beyond its limit         the model was made for " + grouped(subject.most_context) +
+            " tokens\n";
+  }
   text += limits(subject, report);
   if (report.fits) text += times(report);
   if (!report.alternatives.empty()) {

@@ -43,6 +43,8 @@ expect "the other part will do" 0 'Llama 3.1 8B Instruct: llama, 8.03 billion' \
 expect "weights are the sum of the tensors" 0 'Weights +4.21 GiB' "$gguf" --machine l4
 expect "state is 128 KiB a token" 0 'attention +1.00 GiB' "$gguf" --machine l4 --context 8192
 expect "the model's own limit is told" 0 "131,072 tokens \(the model's own limit\)" "$gguf" --machine l4
+expect "a context beyond it is told" 0 'the model was made for 131,072 tokens' "$gguf" --machine h200 \
+  --context 200000
 expect "safetensors take twice the parameters" 0 'Weights +14.96 GiB' "$folder/llama8b" --machine a100
 expect "times are called predicted" 0 'predicted; answers are bound by memory bandwidth; nothing was measured' \
   "$gguf" --machine l4
@@ -77,6 +79,7 @@ for name in weights needed fits longest_context most_parallel ttft_s tokens_per_
   grep -q "\"$name\": [^n]" <<<"$json" || { echo "FAILED: JSON lacks $name"; failures=$((failures + 1)); }
 done
 grep -q '"weights": 4517937152' <<<"$json" || { echo "FAILED: exact weights"; failures=$((failures + 1)); }
+grep -q 'the memory ends' "$folder/page.html" && { echo 'FAILED: an end of memory where all fits'; failures=1; }
 grep -q '</html>' "$folder/page.html" || { echo "FAILED: no page"; failures=$((failures + 1)); }
 
 [ $failures -eq 0 ] && echo "all passed"
