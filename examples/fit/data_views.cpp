@@ -117,7 +117,7 @@ std::string as_page(const Subject& subject, const std::vector<Report>& reports) 
   html +=
       "<p class=key><span class=weights></span>weights<span class=state></span>state"
       "<span class=workspace></span>workspace. Hover for bytes; a bar is as long as the memory, "
-      "or as what is needed where that is more.</p>\n";
+      "or as what is needed where that is more: then a red line is the end of the memory.</p>\n";
   for (const Report& report : reports) {
     html += "<h2>" + escaped(report.machine) + ": " + (report.fits ? "fits" : "does not fit") +
             "</h2>\n" + picture(report) + "<pre>" + escaped(in_detail(subject, report, true)) +

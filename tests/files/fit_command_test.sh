@@ -79,7 +79,7 @@ for name in weights needed fits longest_context most_parallel ttft_s tokens_per_
   grep -q "\"$name\": [^n]" <<<"$json" || { echo "FAILED: JSON lacks $name"; failures=$((failures + 1)); }
 done
 grep -q '"weights": 4517937152' <<<"$json" || { echo "FAILED: exact weights"; failures=$((failures + 1)); }
-grep -q 'the memory ends' "$folder/page.html" && { echo 'FAILED: an end of memory where all fits'; failures=1; }
+grep -q 'the memory ends here' "$folder/page.html" && { echo 'FAILED: an end of memory where all fits'; failures=1; }
 grep -q '</html>' "$folder/page.html" || { echo "FAILED: no page"; failures=$((failures + 1)); }
 
 [ $failures -eq 0 ] && echo "all passed"
