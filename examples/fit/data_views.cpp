@@ -35,6 +35,7 @@ Json json_of(const Report& report) {
                          {"tpot_s", report.speed->tpot_s},
                          {"tpot_parallel_s", report.speed->tpot_parallel_s},
                          {"tokens_per_second", report.speed->tokens_per_second},
+                         {"batch_s", report.speed->batch_s},
                          {"bound", report.speed->bound}};
   }
   json["alternatives"] = Json::array();
@@ -69,10 +70,10 @@ std::string escaped(const std::string& text) {
 
 constexpr const char* kStyle = R"(<style>
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em }
-.bar { display: flex; height: 2.5em; border: 2px solid #333; background: #eee; margin: .5em 0 }
+.bar { display: flex; position: relative; height: 2.5em; border: 2px solid #333; background: #eee; margin: .5em 0 }
 .bar i { display: block; height: 100% }
 .weights { background: #3b6ea5 } .state { background: #e09f3e } .workspace { background: #9e2a2b }
-.bar .end { border-right: 4px solid #d00 }
+.bar b { position: absolute; top: -.6em; bottom: -.6em; border-left: 4px solid #d00 }
 pre { background: #f5f5f5; padding: 1em; overflow-x: auto }
 .key span { display: inline-block; width: 1em; height: 1em; margin: 0 .4em 0 1em }
 </style>)";
@@ -87,6 +88,10 @@ std::string picture(const Report& report) {
     html += "<i class=" + std::string(kParts[static_cast<int>(row.part)]) +
             " style=\"width:" + std::to_string(percent) + "%\" title=\"" + escaped(row.name) +
             ": " + grouped(row.bytes.count()) + " bytes\"></i>";
+  }
+  if (!report.fits) {  // where the memory ends
+    const double end = 100.0 * static_cast<double>(report.capacity.count()) / whole;
+    html += "<b style=\"left:" + std::to_string(end) + "%\" title=\"the memory ends here\"></b>";
   }
   return html + "</div>\n";
 }
@@ -112,7 +117,7 @@ std::string as_page(const Subject& subject, const std::vector<Report>& reports) 
   html +=
       "<p class=key><span class=weights></span>weights<span class=state></span>state"
       "<span class=workspace></span>workspace. Hover for bytes; a bar is as long as the memory, "
-      "or as what is needed where that is more.</p>\n";
+      "or as what is needed where that is more: then a red line is the end of the memory.</p>\n";
   for (const Report& report : reports) {
     html += "<h2>" + escaped(report.machine) + ": " + (report.fits ? "fits" : "does not fit") +
             "</h2>\n" + picture(report) + "<pre>" + escaped(in_detail(subject, report, true)) +

@@ -66,8 +66,9 @@ std::vector<Row> rows_of(const Footprint& footprint, const Report& report, Token
          alone.state_bytes(Tokens(report.context), TokensPerBlock(16)) * report.parallel});
   }
   const Tokens all(report.context * report.parallel);
-  rows.push_back(
-      {Part::workspace, "activations, logits", model.workspace.bytes(step, report.parallel, all)});
+  const bool whole = model.batching == Batching::request;
+  rows.push_back({Part::workspace, "activations, logits",
+                  model.workspace.bytes(whole ? all : step, report.parallel, all)});
   return rows;
 }
 
@@ -92,6 +93,17 @@ Speed speed_of(const Footprint& footprint, const Report& report, const Device& d
     return core::CostModel::of(cost, device.compute, space.bandwidth);
   };
   Speed speed;
+  if (footprint.model.batching == Batching::request) {
+    const double length = static_cast<double>(report.context);
+    const double tokens = length * static_cast<double>(report.parallel);
+    const core::CostModel cost = cost_with(tokens);
+    // All tokens of an item attend to each other.
+    speed.batch_s = cost.seconds({.tokens = tokens, .pairs = tokens * length, .context = 0}) *
+                    options.footprint.pipeline_parallel;
+    speed.tokens_per_second = tokens / speed.batch_s;
+    speed.bound = cost.token_s * tokens > cost.weights_s ? "compute" : "memory bandwidth";
+    return speed;
+  }
   for (std::int64_t done = 0; done < report.prompt; done += options.chunk) {
     const auto chunk = static_cast<double>(std::min(options.chunk, report.prompt - done));
     speed.ttft_s += cost_with(chunk).alone(chunk, static_cast<double>(done));

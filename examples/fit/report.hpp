@@ -26,7 +26,8 @@ struct Speed {
   double tpot_s = 0;             // of one request, alone
   double tpot_parallel_s = 0;    // of each of `parallel`
   double tokens_per_second = 0;  // of all of them together
-  std::string bound;             // "memory bandwidth" or "compute"
+  double batch_s = 0;  // of models that answer a batch at once; the others above are 0 then
+  std::string bound;   // "memory bandwidth" or "compute"
 };
 
 // Another way to run it that fits.

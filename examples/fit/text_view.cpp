@@ -132,6 +132,12 @@ std::string times(const Report& report) {
   }
   const Speed& speed = *report.speed;
   std::string text;
+  if (speed.batch_s > 0) {
+    text += format("A batch takes            %s: %.0f requests/s, %.0f tokens/s\n",
+                   time(speed.batch_s).c_str(),
+                   static_cast<double>(report.parallel) / speed.batch_s, speed.tokens_per_second);
+    return text + "(predicted; bound by " + speed.bound + "; nothing was measured)\n";
+  }
   text += format("First token after        %s for a prompt of %s tokens\n",
                  time(speed.ttft_s).c_str(), grouped(report.prompt).c_str());
   text += format("Then a token every       %s alone: %.1f tokens/s\n", time(speed.tpot_s).c_str(),
@@ -181,6 +187,10 @@ std::string in_detail(const Subject& subject, const Report& report, bool unicode
           (report.parallel == 1 ? " request of " : " requests of ") + grouped(report.context) +
           " tokens: " + (report.fits ? "it FITS" : "it does NOT fit") + "\n\n";
   text += bar(report, unicode ? kBlocks : kAscii) + "\n" + table(report) + "\n";
+  if (subject.model.architecture.max_context && report.context > subject.most_context) {
+    text += "Beyond its limit         the model was made for " + grouped(subject.most_context) +
+            " tokens\n";
+  }
   text += limits(subject, report);
   if (report.fits) text += times(report);
   if (!report.alternatives.empty()) {

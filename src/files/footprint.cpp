@@ -383,8 +383,10 @@ Result<Footprint> footprint(const Architecture& architecture, const FootprintOpt
 Bytes bytes_needed(const Model& model, std::int64_t sequences, Tokens context, Tokens step_tokens,
                    TokensPerBlock page) noexcept {
   const Tokens all(saturating_multiply(context.count(), sequences));
+  const Tokens step =
+      model.batching == Batching::request ? all : std::max(step_tokens, Tokens(sequences));
   return model.weights + model.state_bytes(context, page) * sequences +
-         model.workspace.bytes(std::max(step_tokens, Tokens(sequences)), sequences, all);
+         model.workspace.bytes(step, sequences, all);
 }
 
 std::optional<Tokens> largest_context(const Model& model, Bytes memory, std::int64_t sequences,

@@ -59,8 +59,20 @@ Result<std::string> read_text(const std::string& path) {
   return text;
 }
 
-std::span<const HfFamily> lists(int i) {
-  return i == 0 ? hf_decoders() : i == 1 ? hf_hybrids() : i == 2 ? hf_encoders() : hf_vision();
+// Every family.
+std::vector<HfFamily> all_families() {
+  std::vector<HfFamily> all;
+  for (const auto list : {hf_decoders(), hf_gpt(), hf_hybrids(), hf_encoders(), hf_vision()}) {
+    all.insert(all.end(), list.begin(), list.end());
+  }
+  std::sort(all.begin(), all.end(),
+            [](const HfFamily& a, const HfFamily& b) { return a.model_type < b.model_type; });
+  return all;
+}
+
+const std::vector<HfFamily>& families() {
+  static const std::vector<HfFamily> all = all_families();
+  return all;
 }
 
 bool looks_like_decoder(const ConfigFields& fields) {
@@ -81,10 +93,8 @@ tl::unexpected<Error> unknown(std::string_view origin, const std::string& type) 
 }  // namespace
 
 const HfFamily* find_hf_family(std::string_view model_type) {
-  for (int i = 0; i < 4; ++i) {
-    for (const HfFamily& family : lists(i)) {
-      if (family.model_type == model_type) return &family;
-    }
+  for (const HfFamily& family : families()) {
+    if (family.model_type == model_type) return &family;
   }
   return nullptr;
 }
@@ -92,10 +102,7 @@ const HfFamily* find_hf_family(std::string_view model_type) {
 const std::vector<std::string>& hf_model_types() {
   static const std::vector<std::string> names = [] {
     std::vector<std::string> all;
-    for (int i = 0; i < 4; ++i) {
-      for (const HfFamily& family : lists(i)) all.emplace_back(family.model_type);
-    }
-    std::sort(all.begin(), all.end());
+    for (const HfFamily& family : families()) all.emplace_back(family.model_type);
     return all;
   }();
   return names;
@@ -115,8 +122,8 @@ Result<Architecture> parse_hf_config(std::string_view json, std::string_view ori
   if (log.error) return tl::unexpected<Error>(*log.error);
 
   Architecture architecture;
-  architecture.family = type;
-  architecture.name = fields.text("_name_or_path");
+  architecture.family = shown(type);
+  architecture.name = shown(fields.text("_name_or_path"));
   const HfFamily* family = find_hf_family(type);
   if (family == nullptr) {
     if (!options.guess || !looks_like_decoder(fields)) return unknown(origin, type);
@@ -132,10 +139,11 @@ Result<Architecture> parse_hf_config(std::string_view json, std::string_view ori
     fields.note("the configuration does not say in what type weights are: 32 bits, the default");
   }
   if (fields.has("quantization_config")) {
-    fields.note("weights are quantised (" +
-                fields.object("quantization_config").text("quant_method", "in a way not named") +
-                "); without their files they are counted in " +
-                std::string(to_string(architecture.type)) + ", which is more");
+    fields.note(
+        "weights are quantised (" +
+        shown(fields.object("quantization_config").text("quant_method", "in a way not named")) +
+        "); without their files they are counted in " + std::string(to_string(architecture.type)) +
+        ", which is more");
   }
   if (log.error) return tl::unexpected<Error>(*log.error);
   architecture.notes = std::move(log.notes);

@@ -14,7 +14,9 @@ struct HfFamily {
   void (*build)(ConfigFields& fields, Architecture& architecture) = nullptr;
 };
 
+// The lists: one of each kind of network.
 std::span<const HfFamily> hf_decoders();
+std::span<const HfFamily> hf_gpt();
 std::span<const HfFamily> hf_hybrids();
 std::span<const HfFamily> hf_encoders();
 std::span<const HfFamily> hf_vision();

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 
+#include "byte_source.hpp"
 #include "hf_families.hpp"
 
 namespace mais::files {
@@ -121,20 +122,25 @@ void vit(ConfigFields& fields, Architecture& architecture) {
   finish_tower(architecture, std::move(tower));
 }
 
+void build_text(const HfFamily& family, ConfigFields& fields, Architecture& architecture) {
+  Architecture words;
+  family.build(fields, words);
+  for (Tower& tower : words.towers) architecture.towers.push_back(std::move(tower));
+  architecture.vocabulary = words.vocabulary;
+  architecture.tied = words.tied;
+  architecture.max_context = words.max_context;
+}
+
 // The text half of a pair, by its own family.
 void add_text(ConfigFields& fields, Architecture& architecture, std::string_view otherwise) {
   ConfigFields text = fields.object("text_config");
   const std::string type = text.text("model_type", otherwise);
   const HfFamily* family = find_hf_family(type);
-  if (family == nullptr || fields.has("vision_config") == false) {
-    return fields.refuse("text_config", "has the model_type '" + type + "', which is not known");
+  if (family == nullptr) {
+    return fields.refuse("text_config",
+                         "has the model_type '" + shown(type) + "', which is not known");
   }
-  Architecture words;
-  family->build(text, words);
-  for (Tower& tower : words.towers) architecture.towers.push_back(std::move(tower));
-  architecture.vocabulary = words.vocabulary;
-  architecture.tied = words.tied;
-  architecture.max_context = words.max_context;
+  build_text(*family, text, architecture);
 }
 
 std::int64_t text_width(const Architecture& architecture) {
@@ -146,7 +152,8 @@ void llava(ConfigFields& fields, Architecture& architecture) {
   ConfigFields eyes = fields.object("vision_config");
   const std::string type = eyes.text("model_type", "clip_vision_model");
   if (type != "clip_vision_model" && type != "siglip_vision_model") {
-    fields.refuse("vision_config", "has the model_type '" + type + "'; CLIP or SigLIP is needed");
+    fields.refuse("vision_config",
+                  "has the model_type '" + shown(type) + "'; CLIP or SigLIP is needed");
   }
   architecture.towers.push_back(type == "clip_vision_model" ? clip_tower(eyes)
                                                             : siglip_tower(eyes));
@@ -189,14 +196,8 @@ void add_merged_tower(Architecture& architecture, const Vision& vision, std::int
 
 // The published configurations have the fields of the text at the top, later ones in text_config.
 void add_qwen_text(ConfigFields& fields, Architecture& architecture) {
-  const HfFamily* family = find_hf_family("qwen2");
-  Architecture words;
   ConfigFields nested = fields.object("text_config");
-  family->build(fields.has("hidden_size") ? fields : nested, words);
-  for (Tower& tower : words.towers) architecture.towers.push_back(std::move(tower));
-  architecture.vocabulary = words.vocabulary;
-  architecture.tied = words.tied;
-  architecture.max_context = words.max_context;
+  build_text(*find_hf_family("qwen2"), fields.has("hidden_size") ? fields : nested, architecture);
 }
 
 void qwen2_vl(ConfigFields& fields, Architecture& architecture) {

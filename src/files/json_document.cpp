@@ -7,6 +7,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "byte_source.hpp"
 #include "json_cursor.hpp"
 
 namespace mais::files {
@@ -55,7 +56,9 @@ class TreeBuilder {
   bool end_object() { return close(); }
   bool end_array() { return close(); }
   bool key(std::string& name) {
-    if (!keys_.back().insert(name).second) return stop("the key '" + name + "' is given twice");
+    if (!keys_.back().insert(name).second) {
+      return stop("the key '" + shown(name) + "' is given twice");
+    }
     key_ = std::move(name);
     return true;
   }

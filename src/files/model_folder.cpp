@@ -107,6 +107,12 @@ Result<ModelOnDisk> open_model(const std::string& path, const ConfigOptions& opt
     if (!architecture) return tl::unexpected<Error>(architecture.error());
     return ModelOnDisk{std::move(*architecture), {}};
   }
+  if (path.ends_with(".onnx")) {
+    return fail(ErrorCode::invalid_argument,
+                path +
+                    ": an ONNX model has operators but no published configuration, so its state is "
+                    "not known; the command arena plans its memory");
+  }
   return fail(ErrorCode::invalid_argument,
               path + ": is neither .gguf, .safetensors, .json nor a folder with such files");
 }

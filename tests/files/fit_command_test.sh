@@ -43,6 +43,8 @@ expect "the other part will do" 0 'Llama 3.1 8B Instruct: llama, 8.03 billion' \
 expect "weights are the sum of the tensors" 0 'Weights +4.21 GiB' "$gguf" --machine l4
 expect "state is 128 KiB a token" 0 'attention +1.00 GiB' "$gguf" --machine l4 --context 8192
 expect "the model's own limit is told" 0 "131,072 tokens \(the model's own limit\)" "$gguf" --machine l4
+expect "a context beyond it is told" 0 'the model was made for 131,072 tokens' "$gguf" --machine h200 \
+  --context 200000
 expect "safetensors take twice the parameters" 0 'Weights +14.96 GiB' "$folder/llama8b" --machine a100
 expect "times are called predicted" 0 'predicted; answers are bound by memory bandwidth; nothing was measured' \
   "$gguf" --machine l4
@@ -58,10 +60,26 @@ expect "an unknown architecture is an error" 1 "'novelty' is not known; known ar
 expect "a guess is marked" 0 'GUESS: .* give or take 25 %' "$folder/novel.json" --guess --machine h200
 
 json=$("$program" "$gguf" --machine l4 --json --html "$folder/page.html")
+# sum <what> <arguments...>: the parts of the table add up to what is needed
+sum() {
+  local what=$1
+  shift
+  "$program" "$@" --json | awk -F': ' '/"needed"/ { needed = $2 + 0 } /"bytes"/ { sum += $2 }
+    END { exit !(sum > 0 && sum == needed) }' ||
+    { echo "FAILED: the parts of $what do not add up"; failures=$((failures + 1)); }
+}
+sum "a decoder" "$gguf" --machine l4 --parallel 3
+sum "a shard" "$folder/qwen" --machine l4 --tensor-parallel 3 --pipeline-parallel 2
+printf '{"model_type": "bert", "hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12,
+"num_attention_heads": 12, "vocab_size": 30522, "max_position_embeddings": 512}' >"$folder/bert.json"
+sum "an encoder" "$folder/bert.json" --machine l4 --parallel 64
+expect "an encoder answers a batch at once" 0 'A batch takes .* requests/s' "$folder/bert.json" --machine l4
+
 for name in weights needed fits longest_context most_parallel ttft_s tokens_per_second exact; do
   grep -q "\"$name\": [^n]" <<<"$json" || { echo "FAILED: JSON lacks $name"; failures=$((failures + 1)); }
 done
 grep -q '"weights": 4517937152' <<<"$json" || { echo "FAILED: exact weights"; failures=$((failures + 1)); }
+grep -q 'the memory ends here' "$folder/page.html" && { echo 'FAILED: an end of memory where all fits'; failures=1; }
 grep -q '</html>' "$folder/page.html" || { echo "FAILED: no page"; failures=$((failures + 1)); }
 
 [ $failures -eq 0 ] && echo "all passed"

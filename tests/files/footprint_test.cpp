@@ -75,7 +75,10 @@ TEST(Footprint, TensorParallelRemaindersFallToTheFirst) {
 
 TEST(Footprint, KvHeadsAreRepeatedWhereThereAreFewerThanDevices) {
   const auto eight = footprint(llama(32, 2), {.tensor_parallel = 8});
-  EXPECT_EQ(eight->model.state[0].per_token.count(), 2LL * 1 * 128 * 2 * 32);
+  for (const Shard& shard : eight->shards) {
+    EXPECT_EQ(shard.state[0].per_token.count(), 2LL * 1 * 128 * 2 * 32);
+    EXPECT_EQ(shard.weights, eight->model.weights);
+  }
   const auto latent = *parse_hf_config(
       R"({"model_type": "deepseek_v3", "hidden_size": 512, "intermediate_size": 1024,
           "moe_intermediate_size": 128, "num_hidden_layers": 4, "num_attention_heads": 8,
@@ -129,6 +132,18 @@ TEST(Footprint, EveryAssumptionIsListed) {
               testing::AllOf(testing::Contains(HasSubstr("weights: every parameter in bf16")),
                              testing::Contains(HasSubstr("state: f16")),
                              testing::Contains(HasSubstr("not counted"))));
+}
+
+TEST(Fit, AnEncoderComputesAllTokensOfItsBatch) {
+  const Model bert =
+      footprint(*parse_hf_config(
+                    R"({"model_type": "bert", "hidden_size": 768, "intermediate_size": 3072,
+          "num_hidden_layers": 12, "num_attention_heads": 12, "vocab_size": 30522,
+          "max_position_embeddings": 512})",
+                    "config.json"))
+          ->model;
+  EXPECT_EQ(bytes_needed(bert, 64, Tokens(512), Tokens(1)) - bert.weights - bert.workspace.fixed,
+            bert.workspace.per_token * Tokens(64 * 512));
 }
 
 TEST(Fit, LargestContextAndConcurrencyAreTheLastThatFit) {

@@ -11,6 +11,7 @@
 #include "mais/files/gguf.hpp"
 #include "mais/files/gguf_architecture.hpp"
 #include "mais/files/hf_config.hpp"
+#include "mais/files/onnx_model.hpp"
 #include "mais/files/safetensors.hpp"
 
 namespace mais::files {
@@ -65,6 +66,18 @@ inline void fuzz_gguf(std::string_view bytes) {
 inline void fuzz_safetensors(std::string_view bytes) {
   const Result<ModelFile> file = parse_safetensors(bytes, "fuzz");
   if (one_error_or(file)) check_model_file(*file, bytes.size());
+}
+
+// Typed data is as long as its numbers, and data of other files is not here.
+inline void fuzz_onnx_model(std::string_view bytes) {
+  const Result<ModelFile> file = parse_onnx_model(bytes, "fuzz");
+  if (!one_error_or(file)) return;
+  for (const TensorEntry& tensor : file->tensors) {
+    hold(tensor.bytes >= Bytes(0) && tensor.part < file->parts.size(), "a tensor of no file");
+    hold(tensor.part > 0 || tensor.offset <= bytes.size(), "a tensor beyond its file");
+    hold(tensor.part > 0 || tensor.elements() <= 2 * static_cast<std::int64_t>(bytes.size()),
+         "more numbers than there are bytes for");
+  }
 }
 
 inline void fuzz_hf_config(std::string_view bytes) {

@@ -9,6 +9,7 @@
 #include <gmock/gmock.h>
 
 #include "gguf_writer.hpp"
+#include "onnx_writer.hpp"
 #include "published_models.hpp"
 #include "safetensors_writer.hpp"
 
@@ -87,6 +88,20 @@ TEST(ModelFileFuzz, ASafetensorsCutOrChangedAtAnyByteGivesAModelOrOneError) {
          {"[", "{", "]", "}", ":", ",", "\"", "-1", "9223372036854775807", "1e99", "null",
           "\\u0000", "\"shape\":[", "\"dtype\":\"F4\"", "\"data_offsets\":[0,0]"},
          fuzz_safetensors);
+}
+
+TEST(ModelFileFuzz, AnOnnxModelCutOrChangedAtAnyByteGivesAModelOrOneError) {
+  const std::string bytes = small_onnx();
+  const std::string outside =
+      onnx_model(onnx_graph({onnx_external("t", {8}, "m.data", "32", "32")}));
+  for (const std::string& seed : {bytes, outside}) {
+    cut_at_every_byte(seed, seed.size(), fuzz_onnx_model);
+    change_every_byte(seed, seed.size(), fuzz_onnx_model);
+  }
+  mutate({bytes, outside},
+         {std::string(9, '\xff') + "\1", "\x3a\x7f", "\x2a", std::string("\x0a\x00", 2), "\x08\x00",
+          "\x10\x17", "\x6a"},
+         fuzz_onnx_model);
 }
 
 TEST(ModelFileFuzz, AConfigurationCutOrChangedGivesAnArchitectureOrOneError) {

@@ -40,6 +40,7 @@ TEST(ModelFolder, SaysWhatIsMissingOrTooMuch) {
   EXPECT_THAT(fault_of(folder.at("nothing")), HasSubstr("there is no such file or folder"));
   EXPECT_THAT(fault_of(folder.at("")), HasSubstr("holds no model; a .gguf file"));
   EXPECT_THAT(fault_of(folder.write("x.bin", "abc")), HasSubstr("neither .gguf"));
+  EXPECT_THAT(fault_of(folder.write("x.onnx", "abc")), HasSubstr("the command arena plans"));
   folder.write("a.gguf", small_gguf().bytes());
   folder.write("b.gguf", small_gguf().bytes());
   EXPECT_THAT(fault_of(folder.at("")), HasSubstr("holds 2 models (a.gguf, b.gguf); name one"));
@@ -66,6 +67,10 @@ TEST(HfConfig, WhatIsWrongIsNamedWithItsLine) {
       fault(std::string(kConfig).replace(std::string(kConfig).find("\"num_hidden_layers\": 1"), 22,
                                          "\"num_hidden_layers\": 1000000000")),
       HasSubstr("num_hidden_layers: is 1000000000"));
+  EXPECT_THAT(fault("{\"a\\n\": 1, \"a\\n\": 2}"), HasSubstr("the key 'a?' is given twice"));
+  EXPECT_THAT(fault("{\"model_type\": \"llava\", \"vision_config\": {}, \"text_config\": "
+                    "{\"model_type\": \"new\\nline\"}}"),
+              HasSubstr("'new?line', which is not known"));
   EXPECT_THAT(fault(std::string(2 << 20, ' ')), HasSubstr("at most 1 MiB"));
   EXPECT_THAT(fault(std::string(100'000, '[')), HasSubstr("nested more than 64 deep"));
   // Many keys take no longer than few: a quarter of a second would be a search through all of them.

@@ -1,8 +1,8 @@
 // Published models: the fields of their configuration that say how large they are, and what must
 // come out. Facts, by the name of the model; what must come out was not computed by the code under
-// test: `parameters` are the totals that the models' pages state (the sum over their safetensors),
-// or the formula written out in numbers beside them, and state is heads x sizes x layers in
-// numbers.
+// test: `parameters` are the totals that the models' pages state (a table that is tied counts once,
+// also where a file has it twice) or that follow by hand from the matrices of the family, those of
+// the least common ones written out in numbers; state is heads x sizes x layers in numbers.
 #pragma once
 
 #include <cstdint>

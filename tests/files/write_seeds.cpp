@@ -1,11 +1,12 @@
 // Writes the seeds of the fuzzers: write_seeds <folder> makes
-// <folder>/{gguf,safetensors,hf_config}.
+// <folder>/{gguf,hf_config,...}.
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <string>
 
 #include "gguf_writer.hpp"
+#include "onnx_writer.hpp"
 #include "published_models.hpp"
 #include "safetensors_writer.hpp"
 
@@ -25,6 +26,10 @@ int main(int count, char** arguments) {
   write(folder / "gguf/v3", mais::files::small_gguf().bytes());
   write(folder / "gguf/big_endian", mais::files::small_gguf(3, true).bytes());
   write(folder / "safetensors/small", mais::files::small_safetensors().bytes());
+  write(folder / "onnx_model/small", mais::files::small_onnx());
+  write(folder / "onnx_model/external",
+        mais::files::onnx_model(
+            mais::files::onnx_graph({mais::files::onnx_external("t", {8}, "m.data", "32", "32")})));
   int number = 0;
   for (const mais::files::PublishedModel& model : mais::files::kPublishedModels) {
     std::string json(model.config);

@@ -79,7 +79,7 @@ Result<Footprint> footprint(const Architecture& architecture, const FootprintOpt
                             const ModelFile* file = nullptr);
 
 // Bytes that the model needs on its fullest device with so many sequences of `context` tokens, in a
-// step that computes `step_tokens`. O(groups).
+// step that computes `step_tokens`; models that batch by request compute all of them. O(groups).
 Bytes bytes_needed(const Model& model, std::int64_t sequences, Tokens context, Tokens step_tokens,
                    TokensPerBlock page = TokensPerBlock(16)) noexcept;
 
