@@ -243,7 +243,7 @@ TEST(Observer, ObservationsReplayBitForBit) {
   Scheduler scheduler = watched(recorder);
   std::minstd_rand random(3);
   std::vector<Lease> leases;
-  for (int i = 0; i < 400; ++i) {
+  for (int i = 0; i < 150; ++i) {
     if (auto lease = scheduler.try_acquire(lease_of(1_MiB * (1 + random() % 300)))) {
       leases.push_back(std::move(*lease));
     }
