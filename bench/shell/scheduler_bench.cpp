@@ -93,7 +93,8 @@ void BM_ThreadsThatFitJournal(benchmark::State& state) {
 }
 BENCHMARK(BM_ThreadsThatFitJournal)->ThreadRange(1, 8)->UseRealTime();
 
-// One lease at a time: every other thread waits for its turn.
+// One lease at a time: every other thread waits for its turn, and each hand-over is a change of
+// threads.
 void BM_ThreadsThatTakeTurns(benchmark::State& state) {
   static Scheduler scheduler = make_scheduler();
   acquire_and_release(state, scheduler, 80_GiB);

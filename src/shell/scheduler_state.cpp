@@ -42,11 +42,7 @@ RequestId Scheduler::State::submit(Time now, const Request& request, Caller call
   const Request& asked = hurried ? *hurried : request;
   RequestId id{};
   observed(
-      now,
-      [&]() -> const core::Step* {
-        id = planner_.submit(now, asked, actions_);
-        return nullptr;
-      },
+      now, [&] { id = planner_.submit(now, asked, actions_); },
       [&](core::Event& event) { event = core::event::Submit{asked}; });
   callers_.emplace(id, std::move(caller));
   if (closed()) cancel(now, id);
@@ -57,21 +53,13 @@ void Scheduler::State::cancel(Time now, RequestId request) {
   // Without a caller it has ended or is a lease, which ends when its holder drops it.
   if (!callers_.contains(request)) return;
   observed(
-      now,
-      [&]() -> const core::Step* {
-        planner_.cancel(now, request, actions_);
-        return nullptr;
-      },
+      now, [&] { planner_.cancel(now, request, actions_); },
       [&](core::Event& event) { event = core::event::Cancel{request}; });
 }
 
 void Scheduler::State::give_back(Time now, RequestId lease) {
   observed(
-      now,
-      [&]() -> const core::Step* {
-        planner_.give_back(now, lease, actions_);
-        return nullptr;
-      },
+      now, [&] { planner_.give_back(now, lease, actions_); },
       [&](core::Event& event) { event = core::event::GiveBack{lease}; });
 }
 
@@ -102,11 +90,7 @@ void Scheduler::State::catch_up(Time now) {
   const auto timer = planner_.next_timer();
   if (!timer || *timer > now) return;
   observed(
-      now,
-      [&]() -> const core::Step* {
-        planner_.tick(now, actions_);
-        return nullptr;
-      },
+      now, [&] { planner_.tick(now, actions_); },
       [](core::Event& event) { event = core::event::Tick{}; });
 }
 
@@ -241,11 +225,7 @@ void Scheduler::State::cancel(RequestId request) {
 void Scheduler::State::report(const core::StepReport& report) {
   turn([&](Time now) {
     observed(
-        now,
-        [&]() -> const core::Step* {
-          planner_.report(now, report, actions_);
-          return nullptr;
-        },
+        now, [&] { planner_.report(now, report, actions_); },
         [&](core::Event& event) { event = core::event::Report{report}; });
   });
 }
@@ -253,11 +233,7 @@ void Scheduler::State::report(const core::StepReport& report) {
 void Scheduler::State::tell(const core::Event& event) {
   turn([&](Time now) {
     observed(
-        now,
-        [&]() -> const core::Step* {
-          planner_.handle(now, event, actions_, no_step_);
-          return nullptr;
-        },
+        now, [&] { planner_.handle(now, event, actions_, no_step_); },
         [&](core::Event& seen) { seen = event; });
   });
 }

@@ -9,6 +9,7 @@
 #include <optional>
 #include <span>
 #include <stop_token>
+#include <type_traits>
 #include <unordered_map>
 #include <utility>
 #include <variant>
@@ -119,7 +120,8 @@ class Scheduler::State final : public shell::LeaseReturns::Server,
   bool closed() const noexcept { return is_draining_ || is_shut_down_; }
   bool all_ended() const noexcept { return callers_.empty() && leases_ == 0; }
   std::optional<Duration> until(Time now, std::optional<Time> wake_at) const;
-  // Does `plan`, which is one event of the planner, and shows it to the observers.
+  // Does `plan`, which is one event of the planner and may return a step, and shows it to the
+  // observers.
   template <class Plan, class Describe>
   void observed(Time now, Plan plan, Describe describe);
 
@@ -168,7 +170,12 @@ void Scheduler::State::turn(Work work, Look look) {
 template <class Plan, class Describe>
 void Scheduler::State::observed(Time now, Plan plan, Describe describe) {
   const std::size_t from = actions_.list.size();
-  const core::Step* const step = plan();
+  const core::Step* step = nullptr;
+  if constexpr (std::is_void_v<decltype(plan())>) {
+    plan();
+  } else {
+    step = plan();
+  }
   if (!feed_) return;
   feed_->add(now, std::span(actions_.list).subspan(from), actions_.wake_at, step, describe);
 }

@@ -14,6 +14,7 @@
 #include <gmock/gmock.h>
 
 #include "mais/scheduler.hpp"
+#include "shell/detached.hpp"
 #include "shell/small_machine.hpp"
 
 namespace mais {
@@ -65,17 +66,6 @@ struct Task {
   }
   bool done() const { return handle.done(); }
   std::coroutine_handle<promise_type> handle;
-};
-
-// One that belongs to nobody and goes when it is done.
-struct Detached {
-  struct promise_type {
-    Detached get_return_object() { return {}; }
-    std::suspend_never initial_suspend() noexcept { return {}; }
-    std::suspend_never final_suspend() noexcept { return {}; }
-    void return_void() {}
-    void unhandled_exception() { std::terminate(); }
-  };
 };
 
 Detached count_answer(Scheduler& scheduler, Request request, std::stop_token stop,

@@ -1,7 +1,5 @@
 // All orders in which a few calls of the scheduler can meet, up to a bound of preemptions: nobody
 // waits for ever, every answer comes once, nothing stays held.
-#include <coroutine>
-#include <exception>
 #include <functional>
 #include <iostream>
 #include <memory>
@@ -12,6 +10,7 @@
 #include <gmock/gmock.h>
 
 #include "mais/scheduler.hpp"
+#include "shell/detached.hpp"
 #include "shell/interleaver.hpp"
 #include "shell/small_machine.hpp"
 
@@ -200,16 +199,6 @@ TEST(Interleavings, ShutDownAtEveryPointOfAnAsynchronousWait) {
     world.check();
   });
 }
-
-struct Detached {
-  struct promise_type {
-    Detached get_return_object() { return {}; }
-    std::suspend_never initial_suspend() noexcept { return {}; }
-    std::suspend_never final_suspend() noexcept { return {}; }
-    void return_void() {}
-    void unhandled_exception() { std::terminate(); }
-  };
-};
 
 Detached await_lease(World& world) {
   const auto lease = co_await world.scheduler->acquired(lease_of(800_MiB));

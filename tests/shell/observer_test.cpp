@@ -49,6 +49,28 @@ Scheduler watched(const std::shared_ptr<Recorder>& recorder, ObserverOptions del
   return make_scheduler(small_machine(), {.observers = {recorder}, .delivery = delivery});
 }
 
+// A thread that is inside the observer with the first observation, until end().
+class SlowTick {
+ public:
+  SlowTick(Scheduler& scheduler, Recorder& recorder) {
+    recorder.then = [this](const Observation& seen) {
+      if (seen.number > 1) return;
+      entered_.count_down();
+      go_.wait();
+    };
+    thread_ = std::jthread([&scheduler] { scheduler.tick(); });
+    entered_.wait();
+  }
+  void end() {
+    go_.count_down();
+    thread_.join();
+  }
+
+ private:
+  std::latch entered_{1}, go_{1};
+  std::jthread thread_;
+};
+
 Request lease_of(Bytes bytes) {
   return {.space = kPool, .bytes = bytes};
 }
@@ -130,18 +152,10 @@ TEST(Observer, MayShutTheSchedulerDown) {
 TEST(Observer, SlowOneDoesNotBlockThePlanner) {
   const auto recorder = std::make_shared<Recorder>();
   Scheduler scheduler = watched(recorder);
-  std::latch entered(1), go(1);
-  recorder->then = [&](const Observation& seen) {
-    if (seen.number > 1) return;
-    entered.count_down();
-    go.wait();
-  };
-  std::jthread slow([&] { scheduler.tick(); });
-  entered.wait();
+  SlowTick slow(scheduler, *recorder);
   { const auto lease = scheduler.acquire(lease_of(1_MiB)); }  // would hang otherwise
   EXPECT_EQ(recorder->seen.size(), 1U);
-  go.count_down();
-  slow.join();
+  slow.end();
   scheduler.shutdown();
   EXPECT_GE(recorder->seen.size(), 3U);
 }
@@ -149,14 +163,7 @@ TEST(Observer, SlowOneDoesNotBlockThePlanner) {
 TEST(Observer, SlowOneIsWaitedForWhenNothingMayBeLost) {
   const auto recorder = std::make_shared<Recorder>();
   Scheduler scheduler = watched(recorder, {.capacity = 4});
-  std::latch entered(1), go(1);
-  recorder->then = [&](const Observation& seen) {
-    if (seen.number > 1) return;
-    entered.count_down();
-    go.wait();
-  };
-  std::jthread slow([&] { scheduler.tick(); });
-  entered.wait();
+  SlowTick slow(scheduler, *recorder);
   std::atomic<int> done{0};
   std::jthread hurried([&] {
     for (int i = 0; i < 20; ++i) {
@@ -167,8 +174,7 @@ TEST(Observer, SlowOneIsWaitedForWhenNothingMayBeLost) {
   while (done < 4) std::this_thread::yield();
   std::this_thread::sleep_for(5ms);  // it would go on if it did not wait
   EXPECT_EQ(done, 4);
-  go.count_down();
-  slow.join();
+  slow.end();
   hurried.join();
   scheduler.shutdown();
   ASSERT_EQ(recorder->seen.size(), 21U);
@@ -178,17 +184,9 @@ TEST(Observer, SlowOneIsWaitedForWhenNothingMayBeLost) {
 TEST(Observer, SlowOneMissesTheNewestWhenTheyMayBeDropped) {
   const auto recorder = std::make_shared<Recorder>();
   Scheduler scheduler = watched(recorder, {.capacity = 4, .when_full = WhenFull::drop});
-  std::latch entered(1), go(1);
-  recorder->then = [&](const Observation& seen) {
-    if (seen.number > 1) return;
-    entered.count_down();
-    go.wait();
-  };
-  std::jthread slow([&] { scheduler.tick(); });
-  entered.wait();
+  SlowTick slow(scheduler, *recorder);
   for (int i = 0; i < 20; ++i) scheduler.tick();
-  go.count_down();
-  slow.join();
+  slow.end();
   scheduler.tick();
   ASSERT_EQ(recorder->seen.size(), 6U);
   EXPECT_EQ(recorder->seen[4].number, 5U);
@@ -245,7 +243,7 @@ TEST(Observer, ObservationsReplayBitForBit) {
   Scheduler scheduler = watched(recorder);
   std::minstd_rand random(3);
   std::vector<Lease> leases;
-  for (int i = 0; i < 400; ++i) {
+  for (int i = 0; i < 150; ++i) {
     if (auto lease = scheduler.try_acquire(lease_of(1_MiB * (1 + random() % 300)))) {
       leases.push_back(std::move(*lease));
     }
