@@ -1,9 +1,9 @@
 // What it costs that sums do not depend on the batch: `rows` rows times a matrix of 512 x 3072, as
 // one product (the BLAS chooses its way), and as tiles of a ladder of 8 to 128 rows.
-#define AT_PER_OPERATOR_HEADERS
 #include <vector>
 
 #include <ATen/core/Tensor.h>
+#include <ATen/core/ivalue.h>  // clang needs it whole before ATen/ops
 #include <ATen/ops/empty.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/ones.h>
