@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# bash cmake/install-packages.sh [--tests] [--examples]
+# bash cmake/install-packages.sh [--tests] [--examples] [--torch]
 #
-# Sees to it that the Debian packages are there that a build needs (with --tests, --examples: those
-# of the tests, of the examples too). Installs what is missing when it may (as root, or by sudo
-# without a password); otherwise prints the one command that does and exits with status 3. Written
-# for Debian 12 and Ubuntu 24.04; elsewhere it trusts that CMake finds what it needs.
+# Sees to it that the Debian packages are there that a build needs (with --tests, --examples,
+# --torch: those of the tests, of the examples, of examples/torch_server too). Installs what is
+# missing when it may (as root, or by sudo without a password); otherwise prints the one command that
+# does and exits with status 3. Written for Debian 12 and Ubuntu 24.04; elsewhere it trusts that CMake
+# finds what it needs.
 set -euo pipefail
 
 have() { command -v "$1" >/dev/null 2>&1; }
@@ -19,7 +20,9 @@ for group in "$@"; do
       libraries+=(libgtest-dev libgmock-dev librapidcheck-dev libonnx-dev libprotobuf-dev
         libspdlog-dev) ;;
     --examples) libraries+=(libcli11-dev libonnx-dev libprotobuf-dev) ;;
-    *) echo "unknown group of packages: $group (there are --tests and --examples)" >&2; exit 2 ;;
+    --torch) libraries+=(libtorch-dev libopenblas0-pthread) ;;
+    *) echo "unknown group of packages: $group (there are --tests, --examples and --torch)" >&2
+      exit 2 ;;
   esac
 done
 

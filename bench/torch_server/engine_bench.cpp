@@ -1,8 +1,5 @@
 // What a step of the engines costs: decodes in batches, chunks of prompts, swaps of pages.
 // Arguments are sequences and tokens of each; `tokens/s` is the counter items_per_second.
-//
-// What sums that do not depend on the batch cost: BM_Product compares one product of all rows (the
-// last argument 0) with the tiles of the ladder (1).
 #include <cstdlib>
 #include <iostream>
 #include <memory>

@@ -59,7 +59,7 @@ TEST(Encoder, AgreesWithTheDefinitionInDoublePrecision) {
   SmallBudgets budgets;
   const auto engine = loaded_encoder(budgets);
   NaiveTransformer naive(small_shape(), 1);
-  for (const std::size_t length : {1, 2, 19, 40}) {
+  for (const std::size_t length : {1U, 2U, 19U, 40U}) {
     const auto text = prompt_of(length, length);
     const auto out = embeddings(*engine, {text}, 64)[0];
     const auto expected = naive.embedding(text);

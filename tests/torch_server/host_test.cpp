@@ -233,10 +233,10 @@ TEST_F(HostTest, AGenerationEndsWhereTheLongestContextEnds) {
   }
 }
 
-// A decoder whose third step breaks.
-class Fragile final : public Engine {
+// A decoder that does as it is told, but for what a test changes.
+class Wrapped : public Engine {
  public:
-  explicit Fragile(std::unique_ptr<Engine> engine) : engine_(std::move(engine)) {}
+  explicit Wrapped(std::unique_ptr<Engine> engine) : engine_(std::move(engine)) {}
   const EngineInfo& info() const override { return engine_->info(); }
   mais::Result<void> load() override { return engine_->load(); }
   void unload() override { engine_->unload(); }
@@ -246,16 +246,73 @@ class Fragile final : public Engine {
   void run(const mais::core::Step& step, std::span<const SequenceView> sequences,
            StepResult& result) override {
     engine_->run(step, sequences, result);
-    if (++steps_ != 3) return;
-    result.outcome = StepResult::Outcome::broken;
-    result.error = "planted";
   }
   EngineMemory memory() const override { return engine_->memory(); }
 
  private:
   std::unique_ptr<Engine> engine_;
+};
+
+// Its third step breaks.
+class Fragile final : public Wrapped {
+ public:
+  using Wrapped::Wrapped;
+  void run(const mais::core::Step& step, std::span<const SequenceView> sequences,
+           StepResult& result) override {
+    Wrapped::run(step, sequences, result);
+    if (++steps_ != 3) return;
+    result.outcome = StepResult::Outcome::broken;
+    result.error = "planted";
+  }
+
+ private:
   int steps_ = 0;
 };
+
+// Some of its moves find no memory at first.
+class Crowded final : public Wrapped {
+ public:
+  using Wrapped::Wrapped;
+  bool move(const mais::core::StateMove& move) override {
+    return ++moves_ % 23 != 0 && Wrapped::move(move);
+  }
+
+ private:
+  int moves_ = 0;
+};
+
+// The planner names a move once: one that failed is made good before anything else runs.
+TEST_F(HostTest, MovesThatFindNoMemoryAreMadeGoodBeforeTheNextStepRuns) {
+  mais::Config config;
+  config.policy = mais::Policy::optimistic();
+  config.policy.learn_costs = false;
+  auto options = small_options(budgets_, 40);
+  options.host_pages = 64;
+  std::vector<std::unique_ptr<Engine>> engines;
+  engines.push_back(std::make_unique<Crowded>(made_decoder(std::move(options))));
+  const auto host = started(
+      std::move(engines),
+      {.memory = 1_GiB, .compute = {1e8}, .prefix_block = Tokens(8), .tier_bandwidth = {1e12}},
+      config);
+  const auto all = prompts(12, 24);
+  const auto expected = alone(all, 30);
+  std::size_t finished = 0;
+  for (int round = 0; round < 3; ++round) {
+    Collector collector;
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      ASSERT_TRUE(host->submit(job(all[i], 30), collector.callbacks(i)));
+    }
+    for (const auto& [i, result] : collector.wait()) {
+      ASSERT_TRUE(result.ended);
+      finished += result.ended->end.kind == EndKind::finished;
+      EXPECT_TRUE(std::equal(result.tokens.begin(), result.tokens.end(), expected[i].begin()))
+          << "round " << round << ", request " << i;
+    }
+  }
+  EXPECT_GT(finished, 24U);
+  EXPECT_GT(host->counts().failed_steps, 0U);
+  EXPECT_GT(host->counts().pages_in, 0U);
+}
 
 TEST_F(HostTest, AnEngineThatBreaksIsLoadedAnewAndServesTheNextOnes) {
   std::vector<std::unique_ptr<Engine>> engines;

@@ -1,7 +1,7 @@
-#define AT_PER_OPERATOR_HEADERS
 #include <algorithm>
 #include <utility>
 
+#include <ATen/core/ivalue.h>  // clang needs it whole before ATen/ops
 #include <ATen/ops/empty.h>
 
 #include "attention.hpp"

@@ -1,8 +1,8 @@
-#define AT_PER_OPERATOR_HEADERS
 #include <algorithm>
 #include <cmath>
 #include <utility>
 
+#include <ATen/core/ivalue.h>  // clang needs it whole before ATen/ops
 #include <ATen/ops/empty.h>
 
 #include "attention.hpp"

@@ -3,6 +3,7 @@
 #include <fstream>
 #include <iterator>
 #include <optional>
+#include <utility>
 
 #include <nlohmann/json.hpp>
 
@@ -17,42 +18,16 @@ class Fields {
  public:
   explicit Fields(const Json& object) : object_(object) {}
 
+  // What is missing is `otherwise`, and a fault without one.
   std::int64_t integer(const char* name, std::optional<std::int64_t> otherwise = {}) {
-    const Json* value = find(name);
-    if (value == nullptr && otherwise) return *otherwise;
-    if (value == nullptr || !value->is_number_integer()) {
-      faults_.push_back(
-          {name, value == nullptr ? "is missing" : "is " + shown(*value), "a whole number"});
-      return 0;
-    }
-    return value->get<std::int64_t>();
+    return get(name, otherwise, &Json::is_number_integer, "a whole number");
   }
   double number(const char* name, double otherwise) {
-    const Json* value = find(name);
-    if (value == nullptr) return otherwise;
-    if (!value->is_number()) {
-      faults_.push_back({name, "is " + shown(*value), "a number"});
-      return otherwise;
-    }
-    return value->get<double>();
+    return get<double>(name, otherwise, &Json::is_number, "a number");
   }
-  bool flag(const char* name) {
-    const Json* value = find(name);
-    if (value == nullptr) return false;
-    if (!value->is_boolean()) {
-      faults_.push_back({name, "is " + shown(*value), "true or false"});
-      return false;
-    }
-    return value->get<bool>();
-  }
-  std::string text(const char* name, const char* otherwise) {
-    const Json* value = find(name);
-    if (value == nullptr) return otherwise;
-    if (!value->is_string()) {
-      faults_.push_back({name, "is " + shown(*value), "a text"});
-      return otherwise;
-    }
-    return value->get<std::string>();
+  bool flag(const char* name) { return get<bool>(name, false, &Json::is_boolean, "true or false"); }
+  std::string text(const char* name, std::string otherwise) {
+    return get<std::string>(name, std::move(otherwise), &Json::is_string, "a text");
   }
   void require(bool right, const char* name, const char* remedy) {
     if (right) return;
@@ -63,6 +38,15 @@ class Fields {
   std::vector<mais::Fault>& faults() { return faults_; }
 
  private:
+  template <class T>
+  T get(const char* name, std::optional<T> otherwise, bool (Json::*is)() const noexcept,
+        const char* remedy) {
+    const Json* value = find(name);
+    if (value == nullptr && otherwise) return *otherwise;
+    if (value != nullptr && (value->*is)()) return value->get<T>();
+    faults_.push_back({name, value == nullptr ? "is missing" : "is " + shown(*value), remedy});
+    return otherwise.value_or(T{});
+  }
   const Json* find(const char* name) const {
     const auto found = object_.find(name);
     return found == object_.end() || found->is_null() ? nullptr : &*found;

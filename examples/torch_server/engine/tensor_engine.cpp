@@ -53,7 +53,10 @@ mais::Result<void> TensorEngine::load_whole() {
                           std::to_string(weights_memory_.use().used.count()) +
                           " bytes were taken, or for one tile of workspace");
   }
-  info_.remarks = describe_ladder(ladder_);
+  // Loaded again it is the same: others may be reading it.
+  if (auto remarks = describe_ladder(ladder_); remarks != info_.remarks) {
+    info_.remarks = std::move(remarks);
+  }
   return open_pages();
 }
 

@@ -26,22 +26,31 @@ class TileLadder {
 
   std::int64_t quantum() const { return quantum_; }
   std::int64_t largest() const { return largest_; }
-  // Rows after padding.
+  // Rows after padding; never fewer for more rows.
   std::int64_t padded(std::int64_t rows) const {
-    return (rows + quantum_ - 1) / quantum_ * quantum_;
+    std::int64_t end = 0;
+    while (end < rows) end += next(rows - end);
+    return end;
   }
-  // Largest tiles first; they cover padded(rows). Overwrites `tiles`.
+  // Tiles that cover padded(rows), none larger than the one before. Overwrites `tiles`.
   void cut(std::int64_t rows, std::vector<Tile>& tiles) const {
     tiles.clear();
-    const std::int64_t end = padded(rows);
-    std::int64_t size = largest_;
-    for (std::int64_t first = 0; first < end; first += size) {
-      while (size > end - first) size /= 2;
-      tiles.push_back({.first = first, .rows = size});
+    for (std::int64_t first = 0; first < rows; first += tiles.back().rows) {
+      tiles.push_back({.first = first, .rows = next(rows - first)});
     }
   }
 
  private:
+  // A product reads a whole matrix, which takes as long as computing so many rows more
+  // (bench/torch_server/product_bench): up to that, padding is cheaper than one tile more.
+  static constexpr std::int64_t kRowsOfATile = 32;
+
+  std::int64_t next(std::int64_t rows) const {
+    std::int64_t size = largest_;
+    while (size > quantum_ && (size / 2 >= rows || size - rows > kRowsOfATile)) size /= 2;
+    return size;
+  }
+
   std::int64_t quantum_ = 1;
   std::int64_t largest_ = 1;
 };

@@ -1,12 +1,12 @@
 #include "transformer.hpp"
 
-#define AT_PER_OPERATOR_HEADERS
 #include <algorithm>
 #include <cstring>
 #include <dlfcn.h>
 #include <string>
 
 #include <ATen/Parallel.h>
+#include <ATen/core/ivalue.h>  // clang needs it whole before ATen/ops
 #include <ATen/ops/empty.h>
 #include <ATen/ops/mean.h>
 #include <ATen/ops/mm.h>

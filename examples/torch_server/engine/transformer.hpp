@@ -5,6 +5,7 @@
 // agree with products of many (docs/torch_server.md).
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 #include <memory_resource>
 #include <vector>
@@ -71,8 +72,9 @@ void finish_layer(const at::Tensor& x, const LayerWeights& layer, double epsilon
 void score(const at::Tensor& x, const TransformerWeights& weights, double epsilon,
            TileBuffers& buffers, at::Tensor& logits);
 
-inline float* row_of(const at::Tensor& matrix, std::int64_t row) {
-  return matrix.data_ptr<float>() + row * matrix.size(1);
+template <std::integral Index>
+float* row_of(const at::Tensor& matrix, Index row) {
+  return matrix.data_ptr<float>() + static_cast<std::int64_t>(row) * matrix.size(1);
 }
 
 // Finds the ladder of tiles whose arithmetic is the same, by running them: a row must give the same
