@@ -98,4 +98,45 @@ inline Job job(std::vector<Token> prompt, std::int64_t max_new, std::uint32_t mo
           .prompt = std::move(prompt)};
 }
 
+// Prompts of 12 ... 40 tokens, some with a common beginning.
+inline std::vector<std::vector<Token>> prompts(std::size_t count, std::size_t common = 0) {
+  std::vector<std::vector<Token>> result;
+  for (std::size_t i = 0; i < count; ++i) {
+    auto prompt = prompt_of(common, 99);
+    for (const Token token : prompt_of(12 + 7 * (i % 5), i)) prompt.push_back(token);
+    result.push_back(std::move(prompt));
+  }
+  return result;
+}
+
+class HostTest : public testing::Test {
+ protected:
+  // What each prompt goes on with, by the model alone.
+  std::vector<std::vector<Token>> alone(const std::vector<std::vector<Token>>& all,
+                                        std::size_t new_tokens) {
+    SmallBudgets budgets;
+    const auto engine = loaded_decoder(small_options(budgets));
+    std::vector<std::vector<Token>> result;
+    for (const auto& prompt : all) result.push_back(sequential(*engine, prompt, new_tokens));
+    return result;
+  }
+  // Submits all and expects of each exactly that.
+  void expect_all(Host& host, const std::vector<std::vector<Token>>& all, std::size_t new_tokens) {
+    const auto expected = alone(all, new_tokens);
+    Collector collector;
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      ASSERT_TRUE(
+          host.submit(job(all[i], static_cast<std::int64_t>(new_tokens)), collector.callbacks(i)));
+    }
+    for (const auto& [number, result] : collector.wait()) {
+      ASSERT_TRUE(result.ended);
+      EXPECT_EQ(result.ended->end.kind, mais::EndKind::finished) << to_string(result.ended->end);
+      EXPECT_EQ(result.ended->generated, static_cast<std::int64_t>(new_tokens));
+      EXPECT_EQ(result.tokens, expected[number]) << "request " << number;
+    }
+  }
+
+  SmallBudgets budgets_;
+};
+
 }  // namespace torch_server

@@ -15,6 +15,11 @@ namespace torch_server {
 class MeteredResource final : public std::pmr::memory_resource {
  public:
   explicit MeteredResource(std::pmr::memory_resource& upstream) : upstream_(upstream) {}
+  MeteredResource(const MeteredResource&) = delete;
+  MeteredResource& operator=(const MeteredResource&) = delete;
+  ~MeteredResource() override {
+    MAIS_EXPECTS(used_ == 0, "an engine's memory went before what was taken from it");
+  }
 
   EngineMemory::Use use() const {
     return {.used = mais::Bytes(used_.load(std::memory_order_relaxed)),

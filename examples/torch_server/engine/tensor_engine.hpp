@@ -45,16 +45,18 @@ class TensorEngine : public Engine {
   const std::string name_;
   const Shape shape_;
   EngineInfo info_;
-  TransformerWeights weights_;
-  TileLadder ladder_;
 
  private:
   mais::Result<void> load_whole();
 
   const Role role_;
   std::unique_ptr<WeightSource> source_;
-  MeteredResource weights_memory_, workspace_memory_;
+  MeteredResource weights_memory_, workspace_memory_;  // outlive the tensors below
   bool loaded_ = false;
+
+ protected:
+  TransformerWeights weights_;
+  TileLadder ladder_;
 };
 
 }  // namespace torch_server
