@@ -17,7 +17,7 @@ for group in "$@"; do
     --tests)
       tools+=(clang-format-14:clang-format-14)
       libraries+=(libgtest-dev libgmock-dev librapidcheck-dev libonnx-dev libprotobuf-dev
-        libspdlog-dev) ;;
+        libspdlog-dev prometheus-cpp-dev) ;;
     --examples) libraries+=(libcli11-dev libonnx-dev libprotobuf-dev) ;;
     *) echo "unknown group of packages: $group (there are --tests and --examples)" >&2; exit 2 ;;
   esac
