@@ -2,8 +2,13 @@
 // them.
 #include "mais/adapters/prometheus_metrics.hpp"
 
+#include <algorithm>
+#include <cstdint>
+#include <fstream>
+#include <map>
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,7 +16,6 @@
 #include <gmock/gmock.h>
 #include <prometheus/collectable.h>
 #include <prometheus/metric_family.h>
-#include <prometheus/registry.h>
 
 #include "adapters/exposition.hpp"
 #include "mais/scheduler.hpp"
@@ -22,7 +26,9 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 using ::testing::Pair;
+using ::testing::StartsWith;
 using Labels = Exposition::Labels;
 
 const Labels kEngine = {{"engine", "decoder"}};
@@ -85,6 +91,31 @@ TEST_F(PrometheusMetricsTest, EverySeriesIsThereFromTheStartAtZero) {
     }
   }
   EXPECT_EQ(at.value("mais_instance_up", kEngine), 1);
+}
+
+TEST_F(PrometheusMetricsTest, PageListsEveryMetricWithItsTypeAndLabels) {
+  start();
+  const Exposition at = scrape();
+  std::map<std::string, std::string> listed;  // what stands behind the name
+  std::ifstream page(MAIS_METRICS_PAGE);
+  for (std::string line; std::getline(page, line);) {
+    const bool is_row = line.starts_with("| `mais_") || line.starts_with("| `vllm:");
+    if (!is_row) continue;
+    const std::size_t end = line.find('`', 3);
+    listed[line.substr(3, end - 3)] = line.substr(end + 1);
+  }
+  for (const auto& [name, family] : at.families()) {
+    ASSERT_TRUE(listed.contains(name)) << name;
+    const std::string row = listed[name];
+    listed.erase(name);
+    if (name.starts_with("vllm:")) continue;
+    for (const auto& [label, value] : family.series.begin()->second.begin()->first) {
+      if (label == "le") continue;
+      EXPECT_THAT(row, HasSubstr(label)) << name;
+    }
+    EXPECT_THAT(row, StartsWith(" | " + family.type + " | ")) << name;
+  }
+  EXPECT_THAT(listed, IsEmpty());  // and no other
 }
 
 TEST_F(PrometheusMetricsTest, LatenciesAreCountedFromSubmissionAndPerToken) {
@@ -350,6 +381,20 @@ TEST_F(PrometheusMetricsTest, LostInstanceIsDownAndItsCacheIsFull) {
   EXPECT_EQ(at.value("vllm:kv_cache_usage_perc"), 0);
 }
 
+TEST_F(PrometheusMetricsTest, CacheThatShrinksBelowWhatIsHeldIsFullAndNoMore) {
+  Scheduler& scheduler = start();
+  scheduler.submit({.model = kModel, .prompt = 64_tok, .max_new = 9_tok}, {});
+  core::Step step;
+  ASSERT_TRUE(scheduler.try_next_step(kInstance, step));
+  scheduler.limit_changed(kInstance, 16_KiB);
+  const core::InstanceLoad load = scheduler.load(kInstance);
+  ASSERT_GT(load.state_used, load.state_limit);
+  const Exposition at = scrape();
+  EXPECT_EQ(at.value("mais_kv_limit_bytes", kLoad), static_cast<double>(load.state_limit.count()));
+  EXPECT_EQ(at.value("mais_kv_utilization_ratio", kLoad), 1);
+  EXPECT_EQ(at.value("vllm:kv_cache_usage_perc"), 1);
+}
+
 TEST_F(PrometheusMetricsTest, NamesOfTheGatewayAreTheHosts) {
   start(small_machine(), {.gateway = {.waiting = "queue",
                                       .running = "",
@@ -447,9 +492,10 @@ TEST(PrometheusMetricsAlone, MissedObservationsAreCountedAndLeaveNothingBehind) 
   };
   finish(6, RequestId{1});  // forgotten with its tenant
   finish(7, RequestId{2});
+  finish(8, RequestId{2});  // nothing is left of it
   const Exposition at(metrics->text());
   EXPECT_EQ(at.value("mais_observations_missed_total"), 3);
-  EXPECT_EQ(at.value("mais_requests_ended_total", {{"kind", "finished"}}), 1);
+  EXPECT_EQ(at.value("mais_requests_ended_total", {{"kind", "finished"}}), 2);
   EXPECT_EQ(at.value("mais_requests_ended_total", ended("a", "finished")), 1);
   EXPECT_EQ(at.value("mais_request_seconds_count", kStreaming), 1);
 }
