@@ -70,5 +70,23 @@ TEST(PrometheusThreads, EveryScrapeReadsAndTheEndsAddUp) {
   EXPECT_EQ(told, kProducers * kRequests);
 }
 
+TEST(PrometheusThreads, WatchThatGoesLeavesNobodyReadingTheScheduler) {
+  for (int round = 0; round < 30; ++round) {
+    const auto metrics = *PrometheusMetrics::create();
+    std::atomic<int> scrapes = 0;
+    std::jthread scraper([&](const std::stop_token& stop) {
+      while (!stop.stop_requested()) {
+        (void)metrics->text();
+        ++scrapes;
+      }
+    });
+    {
+      Scheduler scheduler = make_scheduler(small_machine(), {.observers = {metrics}});
+      const auto watch = metrics->watch(scheduler);
+      for (const int before = scrapes; scrapes < before + 2;) std::this_thread::yield();
+    }
+  }
+}
+
 }  // namespace
 }  // namespace mais::adapters
