@@ -18,6 +18,11 @@ prometheus::Histogram::BucketBoundaries seconds_of(const std::vector<Duration>& 
   return seconds;
 }
 
+// A host's clock may jump back; the sum of a histogram may not.
+void observe_time(prometheus::Histogram& histogram, Duration time) {
+  histogram.Observe(to_seconds(std::max(time, Duration{})));
+}
+
 // Words of ours as one value.
 std::string one_word(std::string_view words) {
   std::string text(words);
@@ -60,7 +65,7 @@ void EventCounts::observe(const Observation& seen) {
     missed_.Increment(static_cast<double>(seen.number - number_ - 1));
     // Their ends may have been among them: whoever is forgotten cannot pile up.
     requests_.clear();
-    for (InstanceCounts& instance : instances_) instance.step.reset();
+    for (InstanceCounts& instance : instances_) instance.step.id.reset();
   }
   number_ = seen.number;
   std::visit([&](const auto& event) { take(seen, event); }, seen.event);
@@ -91,25 +96,27 @@ void EventCounts::take(const Observation& seen, const core::event::Submit& event
 
 void EventCounts::take(const Observation& seen, const core::event::NextStep& event) {
   if (seen.step.entries.empty() && seen.step.moves.empty()) return;
-  std::optional<StepUnderWay>& step = instances_[event.instance.value()].step;
-  step = {.id = seen.step.id, .begun = seen.now, .entries = seen.step.entries};
+  StepUnderWay& step = instances_[event.instance.value()].step;
+  step.id = seen.step.id;
+  step.begun = seen.now;
+  step.entries = seen.step.entries;  // into memory that is used again
 }
 
 void EventCounts::take(const Observation& seen, const core::event::Report& event) {
   const core::StepReport& report = event.report;
   for (InstanceCounts& instance : instances_) {
-    if (!instance.step || instance.step->id != report.step) continue;
+    if (instance.step.id != report.step) continue;
     if (report.outcome == core::StepReport::Outcome::done) {
       instance.done.Increment();
-      instance.seconds.Observe(to_seconds(report.took.value_or(seen.now - instance.step->begun)));
-      for (const core::StepEntry& entry : instance.step->entries) {
+      observe_time(instance.seconds, report.took.value_or(seen.now - instance.step.begun));
+      for (const core::StepEntry& entry : instance.step.entries) {
         instance.computed.Increment(static_cast<double>(entry.tokens.count()));
         if (entry.emits) emit(entry.request, seen.now, instance);
       }
     } else {
       instance.failed.Increment();
     }
-    instance.step.reset();
+    instance.step.id.reset();
     return;
   }
 }
@@ -122,14 +129,14 @@ void EventCounts::emit(RequestId request, Time now, InstanceCounts& instance) {
   instance.generated.Increment();
   if (tracked.tokens++ == 0) {
     tracked.first = now;
-    tracked.latencies->first.Observe(to_seconds(now - tracked.submitted));
+    observe_time(tracked.latencies->first, now - tracked.submitted);
   }
   tracked.last = now;
 }
 
 void EventCounts::take(const Observation&, const core::event::InstanceLost& event) {
   instances_[event.instance.value()].up.Set(0);
-  instances_[event.instance.value()].step.reset();
+  instances_[event.instance.value()].step.id.reset();
 }
 
 void EventCounts::take(const Observation&, const core::event::InstanceBack& event) {
@@ -167,10 +174,9 @@ void EventCounts::end(EndKind kind, const core::Action& action, Time now) {
     tenant.refused[static_cast<std::size_t>(action.refusal.reason)].Increment();
   }
   if (kind != EndKind::finished || tracked.latencies == nullptr) return;
-  tracked.latencies->whole.Observe(to_seconds(now - tracked.submitted));
+  observe_time(tracked.latencies->whole, now - tracked.submitted);
   if (tracked.tokens > 1) {
-    tracked.latencies->each.Observe(to_seconds(tracked.last - tracked.first) /
-                                    static_cast<double>(tracked.tokens - 1));
+    observe_time(tracked.latencies->each, (tracked.last - tracked.first) / (tracked.tokens - 1));
   }
 }
 

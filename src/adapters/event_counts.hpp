@@ -38,7 +38,7 @@ class EventCounts {
     std::array<prometheus::Counter, kReasons> refused;
   };
   struct StepUnderWay {
-    core::StepId id{};
+    std::optional<core::StepId> id{};  // none: there is none
     Time begun{};
     std::vector<core::StepEntry> entries{};
   };
@@ -47,7 +47,7 @@ class EventCounts {
     prometheus::Gauge up{1};
     prometheus::Counter done, failed, computed, generated;
     prometheus::Histogram seconds;
-    std::optional<StepUnderWay> step{};
+    StepUnderWay step{};
   };
   struct Latencies {  // of the requests of one model and class
     Latencies(const PrometheusOptions& options);

@@ -167,6 +167,20 @@ TEST_F(PrometheusMetricsTest, StepThatReportsNoTimeIsMeasuredByTheClock) {
   EXPECT_DOUBLE_EQ(scrape().value("mais_step_seconds_sum", kEngine), 0.25);
 }
 
+TEST_F(PrometheusMetricsTest, ClockThatJumpsBackTakesNothingOffASum) {
+  Scheduler& scheduler = start();
+  scheduler.submit({.model = kModel, .prompt = 1_tok, .max_new = 2_tok}, {});
+  ASSERT_TRUE(step(-50ms));
+  ASSERT_TRUE(step(-50ms));
+  const Exposition at = scrape();
+  for (const char* name : {"mais_time_to_first_token_seconds", "mais_request_seconds",
+                           "mais_time_per_output_token_seconds"}) {
+    EXPECT_EQ(at.value(std::string(name) + "_count", kStreaming), 1);
+    EXPECT_EQ(at.value(std::string(name) + "_sum", kStreaming), 0);
+  }
+  EXPECT_EQ(at.value("mais_step_seconds_sum", kEngine), 0);
+}
+
 TEST_F(PrometheusMetricsTest, FailedStepComputesNothing) {
   Scheduler& scheduler = start();
   scheduler.submit({.model = kModel, .prompt = 4_tok, .max_new = 1_tok}, {});

@@ -18,7 +18,6 @@
 // docs/proposals/003-model-server-protocol. Target mais::prometheus.
 #pragma once
 
-#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
@@ -28,6 +27,7 @@
 #include "mais/observer.hpp"
 #include "mais/result.hpp"
 #include "mais/scheduler.hpp"
+#include "mais/units.hpp"
 
 namespace prometheus {
 class Collectable;
@@ -55,35 +55,14 @@ struct PrometheusOptions {
   // Whose instances the gateway's gauges count; none: all instances.
   std::optional<ModelId> gateway_model{};
   // Upper bounds of histogram buckets, above 0 and rising. One more, without bound, is added.
-  std::vector<Duration> step_bounds = {
-      std::chrono::microseconds(500), std::chrono::milliseconds(1),
-      std::chrono::milliseconds(2),   std::chrono::milliseconds(5),
-      std::chrono::milliseconds(10),  std::chrono::milliseconds(20),
-      std::chrono::milliseconds(50),  std::chrono::milliseconds(100),
-      std::chrono::milliseconds(200), std::chrono::milliseconds(500),
-      std::chrono::seconds(1),        std::chrono::seconds(5)};
-  std::vector<Duration> ttft_bounds = {
-      std::chrono::milliseconds(5),   std::chrono::milliseconds(10),
-      std::chrono::milliseconds(20),  std::chrono::milliseconds(50),
-      std::chrono::milliseconds(100), std::chrono::milliseconds(200),
-      std::chrono::milliseconds(500), std::chrono::seconds(1),
-      std::chrono::seconds(2),        std::chrono::seconds(5),
-      std::chrono::seconds(10),       std::chrono::seconds(30),
-      std::chrono::seconds(100)};
-  std::vector<Duration> tpot_bounds = {
-      std::chrono::milliseconds(1),   std::chrono::milliseconds(2),
-      std::chrono::milliseconds(5),   std::chrono::milliseconds(10),
-      std::chrono::milliseconds(20),  std::chrono::milliseconds(30),
-      std::chrono::milliseconds(50),  std::chrono::milliseconds(75),
-      std::chrono::milliseconds(100), std::chrono::milliseconds(200),
-      std::chrono::milliseconds(500), std::chrono::seconds(1)};
-  std::vector<Duration> request_bounds = {
-      std::chrono::milliseconds(20),  std::chrono::milliseconds(50),
-      std::chrono::milliseconds(100), std::chrono::milliseconds(200),
-      std::chrono::milliseconds(500), std::chrono::seconds(1),
-      std::chrono::seconds(2),        std::chrono::seconds(5),
-      std::chrono::seconds(10),       std::chrono::seconds(30),
-      std::chrono::seconds(60),       std::chrono::minutes(5)};
+  std::vector<Duration> step_bounds = {500us, 1ms,   2ms,   5ms,   10ms, 20ms,
+                                       50ms,  100ms, 200ms, 500ms, 1s,   5s};
+  std::vector<Duration> ttft_bounds = {5ms, 10ms, 20ms, 50ms, 100ms, 200ms, 500ms,
+                                       1s,  2s,   5s,   10s,  30s,   100s};
+  std::vector<Duration> tpot_bounds = {1ms,  2ms,  5ms,   10ms,  20ms,  30ms,
+                                       50ms, 75ms, 100ms, 200ms, 500ms, 1s};
+  std::vector<Duration> request_bounds = {20ms, 50ms, 100ms, 200ms, 500ms, 1s,
+                                          2s,   5s,   10s,   30s,   60s,   5min};
 };
 
 // For one scheduler. Everything but begin() and observe(), which are the scheduler's, may be called
