@@ -17,23 +17,14 @@
 #include <prometheus/collectable.h>
 #include <prometheus/metric_family.h>
 
-#include "adapters/exposition.hpp"
-#include "mais/scheduler.hpp"
-#include "shell/small_machine.hpp"
+#include "adapters/watched_scheduler.hpp"
 
 namespace mais::adapters {
 namespace {
 
-using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using ::testing::Pair;
 using ::testing::StartsWith;
-using Labels = Exposition::Labels;
-
-const Labels kEngine = {{"engine", "decoder"}};
-const Labels kLoad = {{"engine", "decoder"}, {"model", "decoder"}};
-const Labels kStreaming = {{"model", "decoder"}, {"class", "streaming"}};
 
 Labels ended(const std::string& tenant, const std::string& kind) {
   return {{"tenant", tenant}, {"kind", kind}};
@@ -46,36 +37,7 @@ Labels bucket(Labels labels, const std::string& bound) {
   return labels;
 }
 
-std::shared_ptr<PrometheusMetrics> make_metrics(PrometheusOptions options = {}) {
-  auto metrics = PrometheusMetrics::create(std::move(options));
-  if (!metrics) throw std::runtime_error(metrics.error().message);
-  return *metrics;
-}
-
-class PrometheusMetricsTest : public ::testing::Test {
- protected:
-  Scheduler& start(Config config = small_machine(), PrometheusOptions options = {}) {
-    metrics_ = make_metrics(std::move(options));
-    scheduler_.emplace(make_scheduler(std::move(config),
-                                      {.clock = clock_.options().clock, .observers = {metrics_}}));
-    watch_ = metrics_->watch(*scheduler_);
-    return *scheduler_;
-  }
-  Exposition scrape() const { return Exposition(metrics_->text()); }
-  // Runs one step of an instance that takes so long.
-  bool step(Duration took, InstanceId instance = kInstance) {
-    core::Step step;
-    if (!scheduler_->try_next_step(instance, step)) return false;
-    clock_.advance(took);
-    scheduler_->report({.step = step.id, .took = took});
-    return true;
-  }
-
-  ManualClock clock_;
-  std::shared_ptr<PrometheusMetrics> metrics_;
-  std::optional<Scheduler> scheduler_;
-  PrometheusMetrics::Watch watch_;
-};
+using PrometheusMetricsTest = WatchedScheduler;
 
 TEST_F(PrometheusMetricsTest, EverySeriesIsThereFromTheStartAtZero) {
   start();
@@ -313,116 +275,6 @@ TEST_F(PrometheusMetricsTest, NamesCannotMakeUpLabelsOrLines) {
   EXPECT_EQ(at.value("mais_requests_ended_total", ended(hostile, "finished")), 1);
 }
 
-TEST_F(PrometheusMetricsTest, GatewayReadsOneUnlabelledSeriesOfEach) {
-  Scheduler& scheduler = start();
-  for (int i = 0; i < 3; ++i) {
-    scheduler.submit({.model = kModel, .prompt = 16_tok, .max_new = 16_tok}, {});
-  }
-  EXPECT_THAT(scrape().series("vllm:num_requests_waiting"), ElementsAre(Pair(Labels{}, 3)));
-  ASSERT_TRUE(step(1ms));
-  const Exposition at = scrape();
-  EXPECT_THAT(at.series("vllm:num_requests_waiting"), ElementsAre(Pair(Labels{}, 0)));
-  EXPECT_THAT(at.series("vllm:num_requests_running"), ElementsAre(Pair(Labels{}, 3)));
-  const core::InstanceLoad load = scheduler.load(kInstance);
-  ASSERT_GT(load.state_used, Bytes(0));
-  EXPECT_THAT(at.series("vllm:kv_cache_usage_perc"),
-              ElementsAre(Pair(Labels{}, static_cast<double>(load.state_used.count()) /
-                                             static_cast<double>(load.state_limit.count()))));
-  // 64 MiB of 16 tokens of 1 KiB.
-  EXPECT_THAT(at.series("vllm:cache_config_info"),
-              ElementsAre(Pair(Labels{{"block_size", "16"}, {"num_gpu_blocks", "4096"}}, 1)));
-  EXPECT_EQ(at.value("mais_kv_blocks", kLoad), 4096);
-  EXPECT_EQ(at.value("mais_kv_block_tokens", kLoad), 16);
-  EXPECT_EQ(at.value("mais_kv_block_bytes", kLoad), 16 * 1024);
-  for (const char* name : {"vllm:num_requests_waiting", "vllm:num_requests_running",
-                           "vllm:kv_cache_usage_perc", "vllm:cache_config_info"}) {
-    EXPECT_EQ(at.families().at(name).type, "gauge");
-  }
-}
-
-// A second model with two instances, of another block size.
-Config two_models() {
-  Config config = small_machine();
-  config.models.push_back(config.models[0]);
-  config.models[1].name = "other";
-  for (const char* name : {"other 1", "other 2"}) {
-    config.instances.push_back({.name = name,
-                                .model = ModelId(1),
-                                .device = DeviceId(0),
-                                .state = 32_KiB,
-                                .block = TokensPerBlock(8)});
-  }
-  return config;
-}
-
-TEST_F(PrometheusMetricsTest, GatewayCountsAllInstancesOrThoseOfOneModel) {
-  PrometheusOptions options;
-  Scheduler& scheduler = start(two_models(), options);
-  for (int i = 0; i < 2; ++i) {
-    scheduler.submit({.model = kModel, .prompt = 8_tok, .max_new = 8_tok}, {});
-  }
-  scheduler.submit({.model = ModelId(1), .prompt = 8_tok, .max_new = 8_tok}, {});
-  Exposition at = scrape();
-  EXPECT_THAT(at.series("vllm:num_requests_waiting"), ElementsAre(Pair(Labels{}, 3)));
-  EXPECT_FALSE(at.has("vllm:cache_config_info"));  // no one block size
-
-  watch_ = {};
-  options.gateway_model = ModelId(1);
-  Scheduler& second = start(two_models(), options);
-  second.submit({.model = kModel, .prompt = 8_tok, .max_new = 8_tok}, {});
-  second.submit({.model = ModelId(1), .prompt = 8_tok, .max_new = 8_tok}, {});
-  at = scrape();
-  EXPECT_EQ(at.value("vllm:num_requests_waiting"), 1);
-  EXPECT_EQ(at.value("vllm:cache_config_info", {{"block_size", "8"}, {"num_gpu_blocks", "8"}}), 1);
-  ASSERT_TRUE(step(1ms, InstanceId(1)) || step(1ms, InstanceId(2)));
-  EXPECT_EQ(scrape().value("vllm:kv_cache_usage_perc"), 1. / 8 + 1. / 8);  // 2 of 8 blocks
-}
-
-TEST_F(PrometheusMetricsTest, LostInstanceIsDownAndItsCacheIsFull) {
-  Scheduler& scheduler = start();
-  scheduler.submit({.model = kModel, .prompt = 1_tok, .max_new = 9_tok}, {});
-  core::Step step;
-  ASSERT_TRUE(scheduler.try_next_step(kInstance, step));
-  scheduler.instance_lost(kInstance);
-  scheduler.report({.step = step.id});  // too late
-  Exposition at = scrape();
-  EXPECT_EQ(at.value("mais_instance_up", kEngine), 0);
-  EXPECT_EQ(at.value("vllm:kv_cache_usage_perc"), 1);
-  EXPECT_EQ(at.value("mais_step_seconds_count", kEngine), 0);
-  scheduler.instance_back(kInstance);
-  at = scrape();
-  EXPECT_EQ(at.value("mais_instance_up", kEngine), 1);
-  EXPECT_EQ(at.value("vllm:kv_cache_usage_perc"), 0);
-}
-
-TEST_F(PrometheusMetricsTest, CacheThatShrinksBelowWhatIsHeldIsFullAndNoMore) {
-  Scheduler& scheduler = start();
-  scheduler.submit({.model = kModel, .prompt = 64_tok, .max_new = 9_tok}, {});
-  core::Step step;
-  ASSERT_TRUE(scheduler.try_next_step(kInstance, step));
-  scheduler.limit_changed(kInstance, 16_KiB);
-  const core::InstanceLoad load = scheduler.load(kInstance);
-  ASSERT_GT(load.state_used, load.state_limit);
-  const Exposition at = scrape();
-  EXPECT_EQ(at.value("mais_kv_limit_bytes", kLoad), static_cast<double>(load.state_limit.count()));
-  EXPECT_EQ(at.value("mais_kv_utilization_ratio", kLoad), 1);
-  EXPECT_EQ(at.value("vllm:kv_cache_usage_perc"), 1);
-}
-
-TEST_F(PrometheusMetricsTest, NamesOfTheGatewayAreTheHosts) {
-  start(small_machine(), {.gateway = {.waiting = "queue",
-                                      .running = "",
-                                      .kv_utilization = "kv",
-                                      .cache_info = "info",
-                                      .block_size_label = "page_size",
-                                      .block_count_label = "num_pages"}});
-  const Exposition at = scrape();
-  EXPECT_EQ(at.value("queue"), 0);
-  EXPECT_EQ(at.value("kv"), 0);
-  EXPECT_EQ(at.value("info", {{"page_size", "16"}, {"num_pages", "4096"}}), 1);
-  EXPECT_FALSE(at.has("vllm:num_requests_running"));
-}
-
 TEST_F(PrometheusMetricsTest, CountersOnlyRise) {
   Config config = two_models();
   config.policy = Policy::optimistic();
@@ -542,37 +394,6 @@ TEST(PrometheusMetricsDeathTest, ServeOneSchedulerAtATime) {
   EXPECT_DEATH((void)metrics->watch(scheduler), "watch one scheduler at a time");
   EXPECT_DEATH(make_metrics({.gateway_model = ModelId(9)})->begin(small_machine()),
                "gateway_model is a model");
-}
-
-// The reader itself.
-TEST(ExpositionTest, RefusesWhatAScraperMight) {
-  const std::string head = "# HELP a x\n# TYPE a gauge\n";
-  EXPECT_EQ(Exposition(head + "a{l=\"\\\"\\\\\\n\"} 0.5\n").value("a", {{"l", "\"\\\n"}}), 0.5);
-  const std::string histogram = "# HELP h x\n# TYPE h histogram\nh_count 2\nh_sum 3\n";
-  EXPECT_NO_THROW(Exposition(histogram + "h_bucket{le=\"1\"} 1\nh_bucket{le=\"+Inf\"} 2\n"));
-  for (const std::string& bad :
-       {head + "a 1",
-        head + "b 1\n",
-        head + "a{} 1\n",
-        head + "a{l=\"x} 1\n",
-        head + "a{l=\"x\",l=\"y\"} 1\n",
-        head + "a 1\na 2\n",
-        head + "a one\n",
-        head + "a 1 \n",
-        head + "a{1l=\"x\"} 1\n",
-        head + "a{l=\"\\t\"} 1\n",
-        head,
-        head + "a 1\n" + head + "a 2\n",
-        head + "a nan\n",
-        std::string("a 1\n"),
-        std::string("# TYPE a gauge\na 1\n"),
-        std::string("# HELP a x\n# TYPE a counter\na 1\n"),
-        std::string("# HELP a_total x\n# TYPE a_total counter\na_total -1\n"),
-        histogram + "h_bucket{le=\"1\"} 2\nh_bucket{le=\"+Inf\"} 1\n",
-        histogram + "h_bucket{le=\"1\"} 2\n",
-        histogram + "h_bucket{le=\"1\"} 1\nh_bucket{le=\"+Inf\"} 3\n"}) {
-    EXPECT_THROW(Exposition{bad}, std::runtime_error) << bad;
-  }
 }
 
 }  // namespace
