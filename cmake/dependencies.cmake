@@ -93,6 +93,17 @@ endif()
 mais_enable(PART spdlog OPTION MAIS_WITH_SPDLOG WHEN TARGET spdlog::spdlog
   WHY "spdlog was not found (Debian: libspdlog-dev)")
 
+# By pkg-config: the CMake package of Debian asks for the libraries of its HTTP parts, too.
+if(NOT MAIS_WITH_PROMETHEUS STREQUAL "OFF")
+  find_package(PkgConfig QUIET)
+  if(PkgConfig_FOUND)
+    pkg_check_modules(MAIS_PROMETHEUS-CPP-CORE QUIET IMPORTED_TARGET GLOBAL prometheus-cpp-core>=1.0)
+  endif()
+endif()
+mais_enable(PART prometheus OPTION MAIS_WITH_PROMETHEUS
+  WHEN TARGET PkgConfig::MAIS_PROMETHEUS-CPP-CORE
+  WHY "prometheus-cpp 1.0 or later was not found (Debian: prometheus-cpp-dev)")
+
 # For examples/torch_server. Its two libraries are looked for by name: the CMake package of LibTorch
 # asks for everything that LibTorch was built with.
 if(MAIS_BUILD_EXAMPLES AND MAIS_HAS_memory AND MAIS_HAS_files AND NOT MAIS_WITH_TORCH STREQUAL "OFF")

@@ -18,7 +18,7 @@ for group in "$@"; do
     --tests)
       tools+=(clang-format-14:clang-format-14)
       libraries+=(libgtest-dev libgmock-dev librapidcheck-dev libonnx-dev libprotobuf-dev
-        libspdlog-dev) ;;
+        libspdlog-dev prometheus-cpp-dev) ;;
     --examples) libraries+=(libcli11-dev libonnx-dev libprotobuf-dev) ;;
     --torch) libraries+=(libtorch-dev libopenblas0-pthread) ;;
     *) echo "unknown group of packages: $group (there are --tests, --examples and --torch)" >&2

@@ -148,6 +148,8 @@ class Scheduler {
   // Everything, as plain data. O(everything), under the mutex.
   core::PlannerView snapshot();
   core::InstanceLoad load(InstanceId instance);
+  // Who holds how much of which space, each account before those below it. O(accounts).
+  std::vector<core::AccountSnapshot> accounts();
   // What the scheduler's clock says.
   Time now();
 

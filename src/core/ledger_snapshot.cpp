@@ -11,27 +11,27 @@
 
 namespace mais::core {
 
-LedgerSnapshot Ledger::snapshot() const {
-  LedgerSnapshot all;
+std::vector<AccountSnapshot> Ledger::accounts() const {
+  std::vector<AccountSnapshot> all;
   for (const AccountId root : roots_) {
     Slot at = root.slot;
     while (true) {
       const AccountId id = account_id(at);
-      all.accounts.push_back({.id = id,
-                              .parent = parent(id),
-                              .space = details_[at].space,
-                              .name = details_[at].name,
-                              .guarantee = guarantee(id),
-                              .limit = limit(id),
-                              .weight = details_[at].weight,
-                              .used = used(id),
-                              .firm = firm(id),
-                              .revocable = revocable(id),
-                              .committed = committed(id),
-                              .lent = lent(id),
-                              .borrowed = borrowed(id),
-                              .peak = peak(id),
-                              .settling = settling(id)});
+      all.push_back({.id = id,
+                     .parent = parent(id),
+                     .space = details_[at].space,
+                     .name = details_[at].name,
+                     .guarantee = guarantee(id),
+                     .limit = limit(id),
+                     .weight = details_[at].weight,
+                     .used = used(id),
+                     .firm = firm(id),
+                     .revocable = revocable(id),
+                     .committed = committed(id),
+                     .lent = lent(id),
+                     .borrowed = borrowed(id),
+                     .peak = peak(id),
+                     .settling = settling(id)});
       if (details_[at].first_child != kNone) {
         at = details_[at].first_child;
         continue;
@@ -41,6 +41,11 @@ LedgerSnapshot Ledger::snapshot() const {
       at = details_[at].next;
     }
   }
+  return all;
+}
+
+LedgerSnapshot Ledger::snapshot() const {
+  LedgerSnapshot all{.accounts = accounts(), .reservations = {}};
   for (Slot at = 0; at < entries_.size(); ++at) {
     const Entry& e = entries_[at];
     if (!e.live) continue;

@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <atomic>
-#include <bit>
 #include <cstring>
 #include <mutex>
 #include <utility>
 
 #include "memory/block_abort.hpp"
+#include "memory/slab_set.hpp"
 
 namespace mais::memory {
 
@@ -16,44 +16,16 @@ namespace {
 constexpr BlockId kNone = ~BlockId{0};
 constexpr unsigned char kPoison = 0xdb;
 
-// A set of slabs that knows its lowest member: words of bits, and words that say which of those
-// are not zero. O(1) to change, O(slabs / 4096) to find.
-class SlabSet {
- public:
-  explicit SlabSet(std::size_t slabs) : words_(slabs / 64 + 1), summary_(slabs / 4096 + 1) {}
-  void insert(std::uint32_t slab) {
-    words_[slab / 64] |= bit(slab);
-    summary_[slab / 4096] |= bit(slab / 64);
-  }
-  void erase(std::uint32_t slab) {
-    words_[slab / 64] &= ~bit(slab);
-    if (words_[slab / 64] == 0) summary_[slab / 4096] &= ~bit(slab / 64);
-  }
-  std::optional<std::uint32_t> lowest() const {
-    for (std::size_t i = 0; i < summary_.size(); ++i) {
-      if (summary_[i] == 0) continue;
-      const std::size_t word = i * 64 + static_cast<std::size_t>(std::countr_zero(summary_[i]));
-      return static_cast<std::uint32_t>(word * 64 +
-                                        static_cast<std::size_t>(std::countr_zero(words_[word])));
-    }
-    return std::nullopt;
-  }
-
- private:
-  static std::uint64_t bit(std::uint32_t at) { return std::uint64_t{1} << (at % 64); }
-  std::vector<std::uint64_t> words_, summary_;
-};
-
-struct Slab {
-  BlockId free = kNone;     // the one given back last; next[] leads on
-  std::uint32_t fresh = 0;  // blocks from here on were never handed out since it was mapped
-  std::uint32_t used = 0;
-  bool leaving = false;  // goes when `used` is zero
-};
-
 }  // namespace
 
 struct BlockPool::State {
+  struct Slab {
+    BlockId free = kNone;     // the one given back last; next[] leads on
+    std::uint32_t fresh = 0;  // blocks from here on were never handed out since it was mapped
+    std::uint32_t used = 0;
+    bool leaving = false;  // goes when `used` is zero
+  };
+
   State(const BlockBacking& of, const BlockOptions& options)
       : per_slab(of.blocks_per_slab()),
         blocks(of.blocks()),

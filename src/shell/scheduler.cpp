@@ -3,6 +3,7 @@
 #include <chrono>
 #include <utility>
 
+#include "mais/core/ledger.hpp"
 #include "mais/core/planner.hpp"
 #include "shell/scheduler_state.hpp"
 
@@ -152,6 +153,13 @@ core::InstanceLoad Scheduler::load(InstanceId instance) {
     load = shared->planner().load(instance);
   });
   return load;
+}
+
+std::vector<core::AccountSnapshot> Scheduler::accounts() {
+  const auto shared = state();
+  std::vector<core::AccountSnapshot> accounts;
+  shared->turn([&](Time) { accounts = shared->planner().ledger().accounts(); });
+  return accounts;
 }
 
 Time Scheduler::now() {

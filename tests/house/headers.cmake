@@ -3,8 +3,10 @@
 file(GLOB_RECURSE headers CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}/include
   ${PROJECT_SOURCE_DIR}/include/mais/*.hpp)
 foreach(header IN LISTS headers)
-  if(header MATCHES "^mais/adapters/([a-z0-9]+)" AND NOT MAIS_HAS_${CMAKE_MATCH_1})
-    continue()
+  if(header MATCHES "^mais/adapters/([a-z0-9]+)")
+    if(NOT MAIS_HAS_${CMAKE_MATCH_1})
+      continue()
+    endif()
   endif()
   house_check(header/${header} COMMAND ${house_compile} -include ${header} -x c++ /dev/null)
 endforeach()

@@ -89,19 +89,26 @@ if(WAY STREQUAL "find_package")
     message("${said}")
     give_up("a missing component is not named")
   endif()
-  # A component with a library of somebody else behind it.
-  file(GLOB_RECURSE probe ${work}/prefix/*mais_probe.a)
-  if(probe)
-    file(WRITE ${work}/prober/main.cpp "#include \"mais/probe/probe.hpp\"\n"
-      "int main() { return mais::probe() ? 0 : 1; }\n")
-    file(WRITE ${work}/prober/CMakeLists.txt "cmake_minimum_required(VERSION 3.25)\n"
-      "project(prober CXX)\nfind_package(mais CONFIG REQUIRED COMPONENTS probe)\n"
-      "add_executable(prober main.cpp)\ntarget_link_libraries(prober PRIVATE mais::probe)\n")
-    run("configuring with mais::probe" ${CMAKE_COMMAND} -S prober -B prober/build -G Ninja
-      -DCMAKE_CXX_COMPILER=${COMPILER} -DCMAKE_PREFIX_PATH=${work}/prefix)
-    run("building with mais::probe" ${CMAKE_COMMAND} --build prober/build)
-    run("probing" ${work}/prober/build/prober)
-  endif()
+  # Components with a library of somebody else behind them.
+  function(use_component component source)
+    file(GLOB_RECURSE library ${work}/prefix/*mais_${component}.a)
+    if(NOT library)
+      return()
+    endif()
+    set(folder use_${component})
+    file(WRITE ${work}/${folder}/main.cpp "${source}")
+    file(WRITE ${work}/${folder}/CMakeLists.txt "cmake_minimum_required(VERSION 3.25)\n"
+      "project(user CXX)\nfind_package(mais CONFIG REQUIRED COMPONENTS ${component})\n"
+      "add_executable(user main.cpp)\ntarget_link_libraries(user PRIVATE mais::${component})\n")
+    run("configuring with mais::${component}" ${CMAKE_COMMAND} -S ${folder} -B ${folder}/build
+      -G Ninja -DCMAKE_CXX_COMPILER=${COMPILER} -DCMAKE_PREFIX_PATH=${work}/prefix)
+    run("building with mais::${component}" ${CMAKE_COMMAND} --build ${folder}/build)
+    run("using mais::${component}" ${work}/${folder}/build/user)
+  endfunction()
+  use_component(probe "#include \"mais/probe/probe.hpp\"
+int main() { return mais::probe() ? 0 : 1; }\n")
+  use_component(prometheus "#include \"mais/adapters/prometheus_metrics.hpp\"
+int main() { return mais::adapters::PrometheusMetrics::create() ? 0 : 1; }\n")
 else()
   execute_process(COMMAND ${CMAKE_COMMAND} --install build --prefix ${work}/host
     WORKING_DIRECTORY ${work} OUTPUT_QUIET ERROR_QUIET)

@@ -353,6 +353,15 @@ TEST(Scheduler, LostInstanceRefusesItsRequestsOnce) {
   EXPECT_EQ(ends.kinds.size(), 1U);
 }
 
+TEST(Scheduler, AccountsAreThoseOfTheSnapshot) {
+  Scheduler scheduler = make_scheduler();
+  const auto lease = scheduler.acquire(lease_of(5_MiB));
+  ASSERT_TRUE(lease.has_value());
+  const auto accounts = scheduler.accounts();
+  EXPECT_EQ(accounts.front().used, 5_MiB);
+  EXPECT_EQ(accounts, scheduler.snapshot().ledger.accounts);
+}
+
 TEST(SchedulerDeathTest, MisuseAbortsWithAMessage) {
   Scheduler scheduler = make_scheduler();
   core::Step step;

@@ -222,6 +222,8 @@ class Ledger {
   // Everything, as plain data: spaces in order, accounts parents first, reservations by slot.
   // O(accounts + reservations).
   LedgerSnapshot snapshot() const;
+  // Its accounts alone. O(accounts).
+  std::vector<AccountSnapshot> accounts() const;
 
  private:
   using Count = std::int64_t;
