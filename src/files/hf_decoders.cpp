@@ -363,7 +363,7 @@ void deepseek_v3(ConfigFields& fields, Architecture& architecture) {
   deepseek(fields, architecture, true);
 }
 
-constexpr std::array kFamilies = {
+constexpr std::array kDecoders = {
     HfFamily{"cohere", cohere},
     HfFamily{"cohere2", cohere2},
     HfFamily{"deepseek_v2", deepseek_v2},
@@ -395,7 +395,7 @@ constexpr std::array kFamilies = {
 }  // namespace
 
 std::span<const HfFamily> hf_decoders() {
-  return kFamilies;
+  return kDecoders;
 }
 
 }  // namespace mais::files

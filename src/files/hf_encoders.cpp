@@ -187,7 +187,7 @@ void whisper(ConfigFields& fields, Architecture& architecture) {
                             .bias = true});
 }
 
-constexpr std::array kFamilies = {
+constexpr std::array kEncoders = {
     HfFamily{"bart", bart},
     HfFamily{"bert", bert},
     HfFamily{"distilbert", distilbert},
@@ -203,7 +203,7 @@ constexpr std::array kFamilies = {
 }  // namespace
 
 std::span<const HfFamily> hf_encoders() {
-  return kFamilies;
+  return kEncoders;
 }
 
 }  // namespace mais::files

@@ -141,7 +141,7 @@ void falcon(ConfigFields& fields, Architecture& architecture) {
   finish_decoder(fields, architecture, shape);
 }
 
-constexpr std::array kFamilies = {
+constexpr std::array kGptModels = {
     HfFamily{"bloom", bloom},       HfFamily{"falcon", falcon},
     HfFamily{"gpt2", gpt2},         HfFamily{"gpt_bigcode", gpt_bigcode},
     HfFamily{"gpt_neox", gpt_neox}, HfFamily{"gptj", gptj},
@@ -151,7 +151,7 @@ constexpr std::array kFamilies = {
 }  // namespace
 
 std::span<const HfFamily> hf_gpt() {
-  return kFamilies;
+  return kGptModels;
 }
 
 }  // namespace mais::files

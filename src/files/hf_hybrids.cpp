@@ -122,7 +122,7 @@ void qwen3_next(ConfigFields& fields, Architecture& architecture) {
   finish_decoder(fields, architecture, shape);
 }
 
-constexpr std::array kFamilies = {
+constexpr std::array kHybrids = {
     HfFamily{"bamba", bamba}, HfFamily{"falcon_mamba", mamba}, HfFamily{"jamba", jamba},
     HfFamily{"mamba", mamba}, HfFamily{"mamba2", mamba2},      HfFamily{"qwen3_next", qwen3_next},
 };
@@ -130,7 +130,7 @@ constexpr std::array kFamilies = {
 }  // namespace
 
 std::span<const HfFamily> hf_hybrids() {
-  return kFamilies;
+  return kHybrids;
 }
 
 }  // namespace mais::files

@@ -234,7 +234,7 @@ void qwen2_5_vl(ConfigFields& fields, Architecture& architecture) {
                    text_width(architecture));
 }
 
-constexpr std::array kFamilies = {
+constexpr std::array kVisionModels = {
     HfFamily{"clip", clip},           HfFamily{"clip_vision_model", clip_vision},
     HfFamily{"gemma3", gemma3},       HfFamily{"llava", llava},
     HfFamily{"paligemma", paligemma}, HfFamily{"qwen2_5_vl", qwen2_5_vl},
@@ -244,7 +244,7 @@ constexpr std::array kFamilies = {
 }  // namespace
 
 std::span<const HfFamily> hf_vision() {
-  return kFamilies;
+  return kVisionModels;
 }
 
 }  // namespace mais::files

@@ -10,7 +10,7 @@ namespace mais::files {
 
 namespace {
 
-constexpr int kMaxDepth = 64;
+constexpr int kMostOpen = 64;
 
 }  // namespace
 
@@ -53,8 +53,8 @@ class JsonEventsAdapter {
 
  private:
   bool start(bool list) {
-    if (events_.depth_ == kMaxDepth) {
-      return events_.stop("lists and objects are nested more than " + std::to_string(kMaxDepth) +
+    if (events_.depth_ == kMostOpen) {
+      return events_.stop("lists and objects are nested more than " + std::to_string(kMostOpen) +
                           " deep");
     }
     ++events_.depth_;

@@ -13,7 +13,7 @@ namespace mais::files {
 
 namespace {
 
-constexpr int kMostNesting = 32;
+constexpr int kMostMessages = 32;
 
 // TensorProto.DataType; none: texts.
 std::optional<ElementType> type_of(std::uint64_t number) {
@@ -131,7 +131,7 @@ class OnnxParser {
   }
 
   void read_graph(std::uint64_t end, const std::string& prefix, int nesting) {
-    if (nesting >= kMostNesting) {
+    if (nesting >= kMostMessages) {
       return reader_.refuse(reader_.offset(), "bodies are nested more than 32 deep");
     }
     message(end, [&](std::uint64_t field, std::uint64_t inner) {

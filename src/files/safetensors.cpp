@@ -14,7 +14,7 @@ namespace mais::files {
 namespace {
 
 constexpr std::int64_t kMostHeader = 100'000'000;  // the format's own limit
-constexpr std::size_t kMostDimensions = 32;
+constexpr std::size_t kMostTensorDimensions = 32;
 
 // The format's names, which are ours but for these.
 std::optional<ElementType> type_named(std::string_view name) {
@@ -25,7 +25,7 @@ std::optional<ElementType> type_named(std::string_view name) {
   return type && !is_block_quantised(*type) ? type : std::nullopt;
 }
 
-tl::unexpected<Error> wrong(const std::string& path, const std::string& problem) {
+tl::unexpected<Error> wrong_tensors(const std::string& path, const std::string& problem) {
   return fail(ErrorCode::parse_error, path + ": " + problem);
 }
 
@@ -79,7 +79,8 @@ class HeaderEvents : public JsonEvents {
       return true;
     }
     if (field_ != Field::shape) return unexpected("a number");
-    if (tensor().shape.size() == kMostDimensions) return stop(about("has more than 32 dimensions"));
+    if (tensor().shape.size() == kMostTensorDimensions)
+      return stop(about("has more than 32 dimensions"));
     tensor().shape.push_back(value);
     return true;
   }
@@ -232,7 +233,7 @@ Result<ModelFile> read_sharded(const std::string& path, const ReadLimits& limits
   ByteReader reader(**source, 0, (*source)->size());
   if ((*source)->size() >
       static_cast<std::uint64_t>(std::min(limits.header.count(), kMostHeader))) {
-    return wrong(path, "an index has at most 100 MB");
+    return wrong_tensors(path, "an index has at most 100 MB");
   }
   const std::string text = reader.text((*source)->size(), "the index");
   if (reader.failed()) return tl::unexpected<Error>(reader.error());
@@ -241,7 +242,7 @@ Result<ModelFile> read_sharded(const std::string& path, const ReadLimits& limits
     return (*source)->wrong(problem->offset, problem->text);
   }
   if (events.file_of.empty()) {
-    return wrong(path, "it has no \"weight_map\" with the file of each tensor");
+    return wrong_tensors(path, "it has no \"weight_map\" with the file of each tensor");
   }
   std::sort(events.files.begin(), events.files.end());
   const std::filesystem::path folder = std::filesystem::path(path).parent_path();
@@ -266,9 +267,9 @@ Result<ModelFile> read_sharded(const std::string& path, const ReadLimits& limits
   }
   if (!events.file_of.empty()) {
     const auto& [tensor, name] = *events.file_of.begin();
-    return wrong(path, "the tensor '" + shown(tensor) + "' is not in '" + shown(name) +
-                           "', where it is said to be; " + std::to_string(events.file_of.size()) +
-                           " are missing");
+    return wrong_tensors(path, "the tensor '" + shown(tensor) + "' is not in '" + shown(name) +
+                                   "', where it is said to be; " +
+                                   std::to_string(events.file_of.size()) + " are missing");
   }
   return whole;
 }

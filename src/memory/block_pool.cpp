@@ -88,7 +88,7 @@ Result<void> BlockPool::map_one() {
                 "all " + std::to_string(state.used) + " blocks that the pool may map are in use");
   }
   if (Result<void> done = backing_.map(*slab); !done) return done;
-  state.slabs[*slab] = Slab{};
+  state.slabs[*slab] = {};
   state.unmapped.erase(*slab);
   state.open.insert(*slab);
   ++state.staying;
@@ -100,7 +100,7 @@ Result<void> BlockPool::map_one() {
 BlockId BlockPool::take() {
   State& state = *state_;
   const std::uint32_t index = *state.open.lowest();
-  Slab& slab = state.slabs[index];
+  BlockPool::State::Slab& slab = state.slabs[index];
   BlockId block = slab.free;
   const bool fresh = block == kNone;
   if (fresh) {
@@ -183,7 +183,7 @@ void BlockPool::put_back(BlockId block) {
   state.used_bit[block] = false;
   --state.used;
   const std::uint32_t index = block / state.per_slab;
-  Slab& slab = state.slabs[index];
+  BlockPool::State::Slab& slab = state.slabs[index];
   --slab.used;
   state.next[block] = std::exchange(slab.free, block);
   if (!slab.leaving) {
@@ -197,21 +197,21 @@ void BlockPool::put_back(BlockId block) {
 // Unmaps a slab in which nothing is in use; false when the system does not take it back.
 bool BlockPool::drop(std::uint32_t index) {
   State& state = *state_;
-  Slab& slab = state.slabs[index];
+  BlockPool::State::Slab& slab = state.slabs[index];
   if (!backing_.unmap(index)) return false;
   if (!slab.leaving) {
     --state.staying;
     state.available -= state.held(index);
     state.open.erase(index);
   }
-  slab = Slab{};
+  slab = {};
   state.unmapped.insert(index);
   return true;
 }
 
 void BlockPool::leave(std::uint32_t index) {
   State& state = *state_;
-  Slab& slab = state.slabs[index];
+  BlockPool::State::Slab& slab = state.slabs[index];
   slab.leaving = true;
   --state.staying;
   state.available -= state.held(index) - slab.used;
@@ -220,7 +220,7 @@ void BlockPool::leave(std::uint32_t index) {
 
 void BlockPool::stay(std::uint32_t index) {
   State& state = *state_;
-  Slab& slab = state.slabs[index];
+  BlockPool::State::Slab& slab = state.slabs[index];
   slab.leaving = false;
   ++state.staying;
   state.available += state.held(index) - slab.used;

@@ -28,7 +28,7 @@ constexpr Shape kLongContext = {
     {891, 894, 901, 964, 2306, 6909, 15368, 27367, 39552, 85401, 121301, 126195},
     {1, 3, 10, 24, 156, 350, 472, 597, 698, 1120, 2000, 2000}};
 
-constexpr std::int64_t kPrefixBlock = 512;
+constexpr std::int64_t kSharedBlock = 512;
 
 std::int64_t draw(const Quantiles& lengths, Random& random) {
   const double u = random.uniform();
@@ -42,10 +42,10 @@ std::int64_t draw(const Quantiles& lengths, Random& random) {
 
 // Gives the requests prefixes as if `continued` of them went on where an earlier one had ended.
 void add_sessions(Trace& trace, double continued, Random& random) {
-  trace.prefix_block = Tokens(kPrefixBlock);
+  trace.prefix_block = Tokens(kSharedBlock);
   for (std::size_t i = 0; i < trace.requests.size(); ++i) {
     TraceRequest& request = trace.requests[i];
-    const auto blocks = static_cast<std::uint32_t>(request.prompt.count() / kPrefixBlock);
+    const auto blocks = static_cast<std::uint32_t>(request.prompt.count() / kSharedBlock);
     request.first_prefix = static_cast<std::uint32_t>(trace.hashes.size());
     request.prefix_count = blocks;
     std::uint32_t shared = 0;
