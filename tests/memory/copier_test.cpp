@@ -195,6 +195,26 @@ TEST_F(CopierTest, CallbacksMaySubmitAndCancelAndDrainWaitsForAllOfIt) {
   }
 }
 
+TEST_F(CopierTest, DrainReturnsWhenTheLastCopyEndsByBeingCancelled) {
+  Copier copier = make({.workers = 1});
+  const Copy copy{
+      .from = CopyEnd::host(data.data()), .to = CopyEnd::host(other.data()), .bytes = size};
+  std::atomic<bool> busy{false}, cancelling{false};
+  ASSERT_TRUE(copier.submit(copy, [&](const CopyResult&) {
+    busy = true;
+    while (!cancelling) std::this_thread::sleep_for(1ms);
+  }));
+  while (!busy) std::this_thread::sleep_for(1ms);
+  const auto queued = copier.submit(copy, [&](const CopyResult&) {
+    cancelling = true;
+    std::this_thread::sleep_for(50ms);  // the worker has nothing left, and this is the last to end
+  });
+  auto drained = std::async(std::launch::async, [&] { copier.drain(); });
+  EXPECT_TRUE(copier.cancel(*queued));
+  EXPECT_EQ(drained.wait_for(30s), std::future_status::ready);
+  ASSERT_TRUE(copier.submit(copy));  // wakes it, had it not returned
+}
+
 TEST_F(CopierTest, AFutureHoldsTheResult) {
   Copier copier = make({.workers = 1});
   auto future = copier.start(

@@ -238,7 +238,12 @@ TEST_F(CopyQueueTest, AWorkerOfANodePrefersCopiesThatGoThereAndPassesOnlyAFew) {
 // second reads what the first writes: each ends exactly once, and as a plain count says.
 class EveryOrder : public CopyQueueTest {
  protected:
-  static constexpr int kCopies = 3, kSteps = 7;
+  static constexpr int kCopies = 3;
+#ifdef MAIS_LONG_TESTS
+  static constexpr int kSteps = 8;
+#else
+  static constexpr int kSteps = 6;
+#endif
   struct Model {
     int left_to_begin = 0, under_way = 0;
     bool cancelled = false, failed = false;

@@ -115,7 +115,7 @@ TEST_F(CudaCopierTest, EveryPairOfEndsAtSizesThatFitNothing) {
           std::vector<unsigned char> bytes(size);
           const auto salt = dice();
           for (std::size_t i = 0; i < size; ++i) {
-            bytes[i] = static_cast<unsigned char>((i >> 8) + i * 7 + salt);
+            bytes[i] = static_cast<unsigned char>(((i + salt) * 0x9e3779b97f4a7c15) >> 56);
           }
           put(place(from, 0), bytes);
           put(place(to, 1), std::vector<unsigned char>(size));

@@ -95,6 +95,7 @@ TEST_P(FileIoTest, AFileThatEndsEarlyIsAnErrorThatSaysWhere) {
   EXPECT_EQ(result.error().code, ErrorCode::io_error);
   EXPECT_THAT(result.error().message, HasSubstr("the file ends at offset"));
   EXPECT_FALSE(io_->read(file_, back.data(), 1, 2'000'000));
+  EXPECT_FALSE(io_->read(file_, back.data(), 2'000'001, 0)) << "it ends within the last request";
   EXPECT_TRUE(io_->read(file_, back.data(), 1, 1'999'999)) << "it works on after an error";
 }
 
