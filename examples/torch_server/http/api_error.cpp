@@ -1,0 +1,92 @@
+#include "api_error.hpp"
+
+#include <nlohmann/json.hpp>
+#include <utility>
+
+namespace torch_server {
+
+namespace {
+
+using mais::RefusalReason;
+
+struct Meaning {
+  int status;
+  const char* type;
+};
+
+Meaning meaning_of(RefusalReason reason) {
+  switch (reason) {
+    case RefusalReason::queue_full:
+    case RefusalReason::tenant_queue_full:
+    case RefusalReason::deadline_impossible:
+      return {429, "rate_limit_error"};
+    case RefusalReason::instance_lost:
+      return {503, "server_error"};
+    case RefusalReason::unknown_model:
+      return {404, "invalid_request_error"};
+    case RefusalReason::invalid_request:
+    case RefusalReason::unknown_tenant:
+    case RefusalReason::can_never_fit:
+    case RefusalReason::tenant_over_limit:
+      break;
+  }
+  return {400, "invalid_request_error"};
+}
+
+}  // namespace
+
+ApiError bad_field(std::string field, const std::string& what) {
+  return {.status = 400,
+          .type = "invalid_request_error",
+          .code = "invalid_value",
+          .message = "'" + field + "' " + what,
+          .param = std::move(field)};
+}
+
+ApiError error_of(const mais::RequestEnd& end) {
+  using namespace mais::literals;
+  if (end.kind == mais::EndKind::expired) {
+    return {.status = 429,
+            .type = "rate_limit_error",
+            .code = "expired",
+            .message = "The request was not started in the time that it may wait.",
+            .param = std::nullopt,
+            .retry_after = 1s};
+  }
+  if (end.kind != mais::EndKind::refused) {
+    return {.status = 503,
+            .type = "server_error",
+            .code = "shutting_down",
+            .message = "The server is shutting down.",
+            .param = std::nullopt,
+            .retry_after = 1s};
+  }
+  if (!end.refusal) {
+    return {.status = 500,
+            .type = "server_error",
+            .code = "out_of_memory",
+            .message = "The server ran out of memory while it computed the request."};
+  }
+  const Meaning meaning = meaning_of(end.refusal->reason);
+  ApiError error{.status = meaning.status,
+                 .type = meaning.type,
+                 .code = std::string(to_string(end.refusal->reason)),
+                 .message = to_string(*end.refusal)};
+  if (meaning.status == 429 || meaning.status == 503) {
+    error.retry_after = end.refusal->retry_after.value_or(mais::Duration(1s));
+  }
+  return error;
+}
+
+std::string to_json(const ApiError& error) {
+  nlohmann::ordered_json body;
+  body["message"] = error.message;
+  body["type"] = error.type;
+  body["param"] = error.param ? nlohmann::ordered_json(*error.param) : nullptr;
+  body["code"] = error.code;
+  // Messages may quote what a client sent, which may be no UTF-8.
+  return nlohmann::ordered_json{{"error", std::move(body)}}.dump(
+      -1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
+
+}  // namespace torch_server

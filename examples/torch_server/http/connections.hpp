@@ -1,0 +1,76 @@
+// The connections of a server and what they are at: who may be closed when there is no room.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <mutex>
+#include <unordered_map>
+
+#include <sys/socket.h>
+
+namespace torch_server {
+
+// Threads: every member from any thread.
+class Connections {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  void add(int socket) {
+    const std::scoped_lock lock(mutex_);
+    open_[socket] = {.since = Clock::now(), .waits_for_client = true, .ended = false};
+    if (closing_) end(socket, open_[socket]);
+  }
+  // Before the socket is closed.
+  void remove(int socket) {
+    const std::scoped_lock lock(mutex_);
+    open_.erase(socket);
+  }
+  // Whether it is the client's turn. False: the connection was ended meanwhile.
+  bool waits_for_client(int socket, bool waits) {
+    const std::scoped_lock lock(mutex_);
+    Open& one = open_.at(socket);
+    if (one.ended) return false;
+    one.waits_for_client = waits;
+    one.since = Clock::now();
+    if (closing_ && waits) end(socket, one);
+    return !one.ended;
+  }
+  // Ends the one that has waited for its client longest; its thread will see it. False: none waits.
+  bool end_longest_silent() {
+    const std::scoped_lock lock(mutex_);
+    auto longest = open_.end();
+    for (auto at = open_.begin(); at != open_.end(); ++at) {
+      if (at->second.ended || !at->second.waits_for_client) continue;
+      if (longest == open_.end() || at->second.since < longest->second.since) longest = at;
+    }
+    if (longest == open_.end()) return false;
+    end(longest->first, longest->second);
+    return true;
+  }
+  // From now on every connection ends when it waits for its client.
+  void end_all_silent() {
+    const std::scoped_lock lock(mutex_);
+    closing_ = true;
+    for (auto& [socket, one] : open_) {
+      if (one.waits_for_client) end(socket, one);
+    }
+  }
+
+ private:
+  struct Open {
+    Clock::time_point since{};
+    bool waits_for_client = true;
+    bool ended = false;
+  };
+  // The socket is still open, and its number its own, as long as it is in `open_`.
+  static void end(int socket, Open& one) {
+    one.ended = true;
+    ::shutdown(socket, SHUT_RDWR);
+  }
+
+  std::mutex mutex_;
+  std::unordered_map<int, Open> open_;
+  bool closing_ = false;
+};
+
+}  // namespace torch_server
