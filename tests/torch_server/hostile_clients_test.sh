@@ -38,6 +38,9 @@ says "a huge body that asks first" 413 '413' /v1/completions -H 'expect: 100-con
   --data-binary @"$folder/huge"
 says "a huge body in chunks" 413 'body_too_large' /v1/completions -H 'expect:' \
   -H 'transfer-encoding: chunked' --data-binary @"$folder/huge"
+head -c 100000 /dev/zero | tr '\0' 'a' >"$folder/large"
+says "a body in chunks that is a little too large" 413 'body_too_large' /v1/completions \
+  -H 'expect:' -H 'transfer-encoding: chunked' --data-binary @"$folder/large"
 head -c 60000 /dev/zero | tr '\0' '[' >"$folder/deep"
 says "a deep body" 400 'invalid_json' /v1/completions --data-binary @"$folder/deep"
 head -c 30000 /dev/zero | tr '\0' '[' >"$folder/nested"
@@ -58,8 +61,8 @@ alive "broken requests"
 
 # A client that sends half of a request, and one that sends a byte now and then, are closed in time.
 started=$SECONDS
-answers "half of a request" '^(HTTP/1.1 4|$)' "${post}Content-Le"
-answers "half of a body" '^(HTTP/1.1 4|$)' "${post}Content-Length: 100\\r\\n\\r\\n{"
+answers "half of a request" '^HTTP/1.1 408' "${post}Content-Le"
+answers "half of a body" '^HTTP/1.1 408' "${post}Content-Length: 100\\r\\n\\r\\n{"
 exec {drip}<>"/dev/tcp/127.0.0.1/$port"
 for _ in $(seq 60); do
   printf 'G' >&$drip 2>/dev/null || break

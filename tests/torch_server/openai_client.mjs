@@ -58,7 +58,7 @@ await fails(new OpenAI({baseURL, apiKey: 'stranger', maxRetries: 0})
                 .chat.completions.create({model: 'small', messages}),
             OpenAI.AuthenticationError, 401);
 
-// One runs, one waits, the others are refused; and a client that tries again gets its answer.
+// One runs, two wait, the others are refused; and a client that tries again gets its answer.
 const ask = (who, max_tokens) => who.completions.create({model: 'small', prompt: 'a', max_tokens});
 const results = await Promise.allSettled(Array.from({length: 8}, () => ask(client, 1000)));
 const refused = results.filter(result => result.status === 'rejected').map(result => result.reason);

@@ -26,7 +26,7 @@ start_server() {
 # end_server <signal>: leaves its exit status in $server_status.
 end_server() {
   kill "-$1" "$server_id"
-  wait "$server_id"
+  wait "$server_id" 2>/dev/null
   server_status=$?
   server_id=
 }

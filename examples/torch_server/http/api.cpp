@@ -1,7 +1,6 @@
 #include "api.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <memory>
 #include <utility>
 
@@ -25,10 +24,9 @@ std::optional<Endpoint> endpoint_of(const std::string& path) {
 HttpReply reply_of(const ApiError& error) {
   HttpReply reply{.status = error.status, .body = to_json(error)};
   if (error.retry_after) {
-    const double wait = std::max(0.001, mais::to_seconds(*error.retry_after));
-    const auto text = [](double value) { return std::to_string(std::llround(std::ceil(value))); };
-    reply.headers.emplace_back("Retry-After", text(wait));
-    reply.headers.emplace_back("retry-after-ms", text(wait * 1e3));
+    // Whole seconds, as RFC 9110 has it.
+    const auto wait = std::chrono::ceil<std::chrono::seconds>(*error.retry_after).count();
+    reply.headers.emplace_back("Retry-After", std::to_string(std::max<std::int64_t>(1, wait)));
   }
   return reply;
 }

@@ -1,5 +1,6 @@
 #include "api_error.hpp"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -72,6 +73,7 @@ ApiError error_of(const mais::RequestEnd& end) {
                  .type = meaning.type,
                  .code = std::string(to_string(end.refusal->reason)),
                  .message = to_string(*end.refusal)};
+  std::replace(error.code.begin(), error.code.end(), ' ', '_');
   if (meaning.status == 429 || meaning.status == 503) {
     error.retry_after = end.refusal->retry_after.value_or(mais::Duration(1s));
   }

@@ -58,6 +58,7 @@ class Connection final : public httplib::Stream, public HttpClient {
     receive_until_ = Clock::now() + options_.receive;
     // Headers, chunk sizes and the like come on top of the body.
     allowed_ = 2 * options_.max_body + (std::size_t{64} << 10);
+    fault_.reset();
     return true;
   }
   // The call is here in whole, and its reply is being made. False: the connection was ended.
@@ -65,6 +66,8 @@ class Connection final : public httplib::Stream, public HttpClient {
   // Something of the call was left unread: nothing can follow.
   void close_afterwards() { close_ = true; }
   bool closes() const { return close_; }
+  // Why a call was not received: a status, or none when that is for the parser to say.
+  std::optional<int> fault() const { return fault_; }
 
   // Also true for clients that close their sending side alone and go on reading; nobody's does.
   bool gone() const override {
@@ -110,9 +113,15 @@ class Connection final : public httplib::Stream, public HttpClient {
     port = 0;
   }
   bool receive() {
-    if (allowed_ == 0) return false;
+    if (allowed_ == 0) {
+      fault_ = 413;
+      return false;
+    }
     for (;;) {
-      if (!wait_for(socket_, POLLIN, receive_until_)) return false;
+      if (!wait_for(socket_, POLLIN, receive_until_)) {
+        fault_ = 408;
+        return false;
+      }
       const ssize_t came = ::recv(socket_, buffer_.data(), std::min(buffer_.size(), allowed_), 0);
       if (came < 0 && (errno == EINTR || errno == EAGAIN)) continue;
       if (came <= 0) return false;
@@ -142,6 +151,7 @@ class Connection final : public httplib::Stream, public HttpClient {
   std::size_t next_ = 0, end_ = 0;
   std::size_t allowed_ = 0;  // bytes that this call may still send
   Clock::time_point receive_until_{};
+  std::optional<int> fault_{};
   bool close_ = false;
   bool failed_ = false;
 };
@@ -295,14 +305,17 @@ class HttpServer::Implementation {
     parser_.set_payload_max_length(options_.max_body);
     parser_.set_pre_routing_handler(
         [this](const auto& request, auto& response) { return before_body(request, response); });
-    parser_.set_expect_100_continue_handler([this](const auto& request, auto&) {
-      const bool large =
-          request.template get_header_value<std::uint64_t>("Content-Length") > options_.max_body;
-      if (large) served->close_afterwards();
+    parser_.set_expect_100_continue_handler([this](const auto& request, auto& response) {
+      const bool large = says_too_large(request);
+      if (large) response.status = 413;  // the error handler does the rest
       return large ? 413 : 100;
     });
     const auto answer = [this](const httplib::Request& request, httplib::Response& response) {
       if (!served->has_call()) return;
+      if (request.body.size() > options_.max_body) {  // in chunks, which nobody has counted
+        response.status = 413;
+        return;
+      }
       HttpCall call = call_of(request);
       call.body = request.body;
       fill(response, handlers_.answer(call, *served));
@@ -314,7 +327,7 @@ class HttpServer::Implementation {
       if (!response.body.empty()) return;
       served->close_afterwards();
       response.set_header("Connection", "close");
-      fill(response, handlers_.fault(response.status));
+      fill(response, handlers_.fault(served->fault().value_or(response.status)));
     });
     parser_.set_exception_handler([this](const auto&, auto& response, std::exception_ptr) {
       fill(response, handlers_.fault(500));
@@ -348,8 +361,15 @@ class HttpServer::Implementation {
  private:
   using Routing = httplib::Server::HandlerResponse;
 
+  // What is no number reads as 0 or as one beyond all.
+  bool says_too_large(const httplib::Request& request) const {
+    return request.get_header_value<std::uint64_t>("Content-Length") > options_.max_body;
+  }
+
   Routing before_body(const httplib::Request& request, httplib::Response& response) {
     auto reply = handlers_.at_once(call_of(request));
+    // The parser would read a body that is too large, and throw it away.
+    if (!reply && says_too_large(request)) reply = handlers_.fault(413);
     if (!reply) return Routing::Unhandled;
     if (request.has_header("Content-Length") || request.has_header("Transfer-Encoding")) {
       served->close_afterwards();

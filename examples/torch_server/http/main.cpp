@@ -66,8 +66,11 @@ HttpReply fault(int status) {
   ApiError error{.status = status,
                  .type = "invalid_request_error",
                  .code = "bad_request",
-                 .message = "The request is no HTTP that can be read, or came too slowly."};
-  if (status == 413) {
+                 .message = "The request is no HTTP that can be read."};
+  if (status == 408) {
+    error.code = "request_timeout";
+    error.message = "The request was not there in whole in the time that there is for it.";
+  } else if (status == 413) {
     error.code = "body_too_large";
     error.message = "The body is larger than this server takes.";
   } else if (status == 414) {

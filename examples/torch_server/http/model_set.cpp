@@ -1,6 +1,7 @@
 #include "model_set.hpp"
 
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -46,6 +47,9 @@ mais::Result<std::unique_ptr<Engine>> ModelSet::make_one(const ModelArgument& mo
                         std::move(*weights));
   }
   const Bytes page = state_per_token(model.shape) * options_.page.count();
+  // Random weights mean nothing when they say that the text ends.
+  std::optional<Token> end_of_text;
+  if (!model.folder.empty()) end_of_text = ByteTokenizer::kEndOfText;
   return make_decoder({.name = model.name,
                        .shape = model.shape,
                        .budgets = budgets,
@@ -53,7 +57,7 @@ mais::Result<std::unique_ptr<Engine>> ModelSet::make_one(const ModelArgument& mo
                        .pages = pages,
                        .pages_ahead = ahead,
                        .slab = page,
-                       .end_of_text = ByteTokenizer::kEndOfText},
+                       .end_of_text = end_of_text},
                       std::move(*weights));
 }
 
