@@ -28,7 +28,7 @@ bool is_utf8(std::string_view text) {
 
 TEST(AnswerTextTest, CharactersComeWholeOrNotAtAll) {
   AnswerText text;
-  for (const unsigned char byte : {0xe2, 0x82}) {
+  for (const Token byte : {0xe2, 0x82}) {
     text.push(byte);
     EXPECT_EQ(text.take(false), "");
   }

@@ -1,6 +1,5 @@
 #include "api_error.hpp"
 
-#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -13,32 +12,41 @@ using mais::RefusalReason;
 struct Meaning {
   int status;
   const char* type;
+  const char* code;  // does not change when sentences do
 };
+
+constexpr const char* kWrong = "invalid_request_error";
+constexpr const char* kLater = "rate_limit_error";
 
 Meaning meaning_of(RefusalReason reason) {
   switch (reason) {
     case RefusalReason::queue_full:
+      return {429, kLater, "queue_full"};
     case RefusalReason::tenant_queue_full:
+      return {429, kLater, "tenant_queue_full"};
     case RefusalReason::deadline_impossible:
-      return {429, "rate_limit_error"};
+      return {429, kLater, "deadline_impossible"};
     case RefusalReason::instance_lost:
-      return {503, "server_error"};
+      return {503, "server_error", "instance_lost"};
     case RefusalReason::unknown_model:
-      return {404, "invalid_request_error"};
-    case RefusalReason::invalid_request:
+      return {404, kWrong, "unknown_model"};
     case RefusalReason::unknown_tenant:
+      return {400, kWrong, "unknown_tenant"};
     case RefusalReason::can_never_fit:
+      return {400, kWrong, "can_never_fit"};
     case RefusalReason::tenant_over_limit:
+      return {400, kWrong, "tenant_over_limit"};
+    case RefusalReason::invalid_request:
       break;
   }
-  return {400, "invalid_request_error"};
+  return {400, kWrong, "invalid_request"};
 }
 
 }  // namespace
 
 ApiError bad_field(std::string field, const std::string& what) {
   return {.status = 400,
-          .type = "invalid_request_error",
+          .type = kWrong,
           .code = "invalid_value",
           .message = "'" + field + "' " + what,
           .param = std::move(field)};
@@ -48,7 +56,7 @@ ApiError error_of(const mais::RequestEnd& end) {
   using namespace mais::literals;
   if (end.kind == mais::EndKind::expired) {
     return {.status = 429,
-            .type = "rate_limit_error",
+            .type = kLater,
             .code = "expired",
             .message = "The request was not started in the time that it may wait.",
             .param = std::nullopt,
@@ -71,9 +79,8 @@ ApiError error_of(const mais::RequestEnd& end) {
   const Meaning meaning = meaning_of(end.refusal->reason);
   ApiError error{.status = meaning.status,
                  .type = meaning.type,
-                 .code = std::string(to_string(end.refusal->reason)),
+                 .code = meaning.code,
                  .message = to_string(*end.refusal)};
-  std::replace(error.code.begin(), error.code.end(), ' ', '_');
   if (meaning.status == 429 || meaning.status == 503) {
     error.retry_after = end.refusal->retry_after.value_or(mais::Duration(1s));
   }
