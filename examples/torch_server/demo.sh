@@ -18,6 +18,7 @@ trap '[ -z "$server_id" ] || kill -9 "$server_id" 2>/dev/null || true' EXIT
 
 # start <arguments...>: leaves the port in $port.
 start() {
+  : >"$results/server.log"  # of the server before
   "$server" --model chat=random:3M --model writer=random:3M --memory 128MiB \
     --tenants people=8,readers=4,reports=1 --max-connections 1024 "$@" 2>"$results/server.log" &
   server_id=$!

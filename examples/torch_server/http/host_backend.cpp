@@ -26,6 +26,26 @@ std::string HostBackend::metrics() {
     refusals += memory.state.refusals + memory.workspace.refusals;
     text.value("model", host_->info(i).model.name, load.state_used.count());
   }
+  struct Part {
+    const char* name;
+    EngineMemory::Use EngineMemory::*use;
+  };
+  constexpr Part kParts[] = {{"weights", &EngineMemory::weights},
+                             {"state", &EngineMemory::state},
+                             {"workspace", &EngineMemory::workspace}};
+  const auto accounts = [&](mais::Bytes EngineMemory::Use::*figure) {
+    for (std::size_t i = 0; i < host_->engine_count(); ++i) {
+      const EngineMemory memory = host_->memory(i);
+      for (const Part& part : kParts) {
+        text.value("account", host_->info(i).model.name + " " + part.name,
+                   (memory.*part.use.*figure).count());
+      }
+    }
+  };
+  text.metric("torch_server_account_used_bytes", Kind::gauge, "Bytes that an engine holds.");
+  accounts(&EngineMemory::Use::used);
+  text.metric("torch_server_account_peak_bytes", Kind::gauge, "The most that it held at once.");
+  accounts(&EngineMemory::Use::peak);
   const HostCounts counts = host_->counts();
   text.metric("torch_server_requests_waiting", Kind::gauge, "Requests in the queue.")
       .value(waiting)

@@ -38,7 +38,7 @@ EngineBudgets ModelSet::add_budget(const std::string& name) {
 }
 
 mais::Result<std::unique_ptr<Engine>> ModelSet::make_one(const ModelArgument& model,
-                                                         std::int64_t pages, std::int64_t ahead) {
+                                                         std::int64_t pages) {
   auto weights = weights_of(model);
   if (!weights) return tl::unexpected<mais::Error>(std::move(weights.error()));
   EngineBudgets budgets = add_budget(model.name);
@@ -55,7 +55,7 @@ mais::Result<std::unique_ptr<Engine>> ModelSet::make_one(const ModelArgument& mo
                        .budgets = budgets,
                        .page = options_.page,
                        .pages = pages,
-                       .pages_ahead = ahead,
+                       .pages_ahead = 0,
                        .slab = page,
                        .end_of_text = end_of_text},
                       std::move(*weights));
@@ -76,7 +76,7 @@ mais::Result<std::unique_ptr<ModelSet>> ModelSet::make(std::span<const ModelArgu
   Bytes fixed;
   std::int64_t decoders = 0;
   for (const ModelArgument& model : models) {  // what each is, apart from its pages
-    auto engine = set->make_one(model, 1, 0);
+    auto engine = set->make_one(model, 1);
     if (!engine) return tl::unexpected<mais::Error>(std::move(engine.error()));
     fixed += set->fixed_bytes((*engine)->info());
     if (model.role == Role::decoder) ++decoders;
@@ -88,7 +88,7 @@ mais::Result<std::unique_ptr<ModelSet>> ModelSet::make(std::span<const ModelArgu
     }
   }
   // Without room for a sequence that a client may ask for, every such request would be refused.
-  if (options.memory < fixed + longest && !options.all_on_demand) {
+  if (options.memory < fixed + longest) {
     return mais::fail(mais::ErrorCode::over_capacity,
                       "weights and workspace take " + std::to_string(fixed.count()) +
                           " bytes and one sequence of each model " +
@@ -101,11 +101,11 @@ mais::Result<std::unique_ptr<ModelSet>> ModelSet::make(std::span<const ModelArgu
     const Bytes sure = decoders > 0 ? left / 2 / decoders : Bytes(0);
     const std::int64_t pages =
         std::max<std::int64_t>(1, (left - sure * (decoders - 1)).count() / page.count());
-    auto engine = set->make_one(model, model.role == Role::decoder ? pages : 0,
-                                options.all_on_demand ? 0 : sure.count() / page.count());
+    auto engine = set->make_one(model, pages);
     if (!engine) return tl::unexpected<mais::Error>(std::move(engine.error()));
     const mais::ModelId id(static_cast<std::uint32_t>(set->infos_.size()));
     set->infos_.push_back((*engine)->info());
+    if (model.role == Role::decoder) set->infos_.back().pages_ahead = sure.count() / page.count();
     set->served_.push_back({.name = model.name,
                             .id = id,
                             .embeds = model.role == Role::encoder,

@@ -25,13 +25,12 @@ struct ModelSetOptions {
   mais::Tokens max_step_tokens{256};
   std::int64_t max_sequences = 32;
   mais::TokensPerBlock page{16};
-  // Pages get their memory when a step names them, and no engine is sure of any.
-  bool all_on_demand = false;
 };
 
 // Weights and the workspace of the largest steps come first. What the cap leaves belongs to the
 // pages of all decoders: half of it is shared out to be theirs for sure, the other half goes to who
-// needs it. Slabs are single pages, so that what the scheduler counts is what can be had.
+// needs it. Slabs are single pages, mapped when a step names them, so that what the scheduler counts
+// is what can be had: pages that were mapped ahead would stay, whichever the scheduler uses.
 class ModelSet {
  public:
   // over_capacity: the cap is too small, with what would do; the errors of make_decoder().
@@ -42,6 +41,7 @@ class ModelSet {
 
   // Once. They are not loaded; this outlives them.
   std::vector<std::unique_ptr<Engine>> take_engines() { return std::move(engines_); }
+  // As the engines say it, but for pages_ahead: what is theirs for sure.
   const std::vector<EngineInfo>& infos() const { return infos_; }
   const std::vector<ServedModel>& served() const { return served_; }
   HostConfigOptions host_options() const;
@@ -57,8 +57,7 @@ class ModelSet {
   };
   explicit ModelSet(const ModelSetOptions& options);
   EngineBudgets add_budget(const std::string& name);
-  mais::Result<std::unique_ptr<Engine>> make_one(const ModelArgument& model, std::int64_t pages,
-                                                 std::int64_t ahead);
+  mais::Result<std::unique_ptr<Engine>> make_one(const ModelArgument& model, std::int64_t pages);
   mais::Bytes fixed_bytes(const EngineInfo& info) const;
 
   const ModelSetOptions options_;

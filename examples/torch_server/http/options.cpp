@@ -124,7 +124,6 @@ mais::Result<void> read_texts(const Texts& texts, Options& options) {
   options.http.receive = std::chrono::ceil<std::chrono::milliseconds>(receive);
   options.give_up = give_up;
   options.library = !texts.no_library;
-  options.set.all_on_demand = texts.no_library;
   options.set.max_step_tokens = mais::Tokens(texts.step);
   return {};
 }
