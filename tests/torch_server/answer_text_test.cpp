@@ -41,9 +41,9 @@ TEST(AnswerTextTest, CharactersComeWholeOrNotAtAll) {
 TEST(AnswerTextTest, BytesThatAreNoCharacterAreReplaced) {
   const std::string bad = "\xef\xbf\xbd";
   EXPECT_EQ(streamed("a\x80z"), "a" + bad + "z");
-  EXPECT_EQ(streamed("\xc0\xaf"), bad + bad);              // longer than needed
-  EXPECT_EQ(streamed("\xe0\x80\xaf"), bad + bad + bad);    // likewise
-  EXPECT_EQ(streamed("\xed\xa0\x80"), bad + bad + bad);    // a surrogate
+  EXPECT_EQ(streamed("\xc0\xaf"), bad + bad);                      // longer than needed
+  EXPECT_EQ(streamed("\xe0\x80\xaf"), bad + bad + bad);            // likewise
+  EXPECT_EQ(streamed("\xed\xa0\x80"), bad + bad + bad);            // a surrogate
   EXPECT_EQ(streamed("\xf4\x90\x80\x80"), bad + bad + bad + bad);  // beyond U+10FFFF
   EXPECT_EQ(streamed("\xf0\x9f\x98\x80"), "\xf0\x9f\x98\x80");
 }

@@ -115,9 +115,9 @@ class ApiTest : public testing::Test {
 
   ScriptedBackend backend_;
   Client client_;
-  Api api_{backend_,
-           {.tenants = {{.name = "default"}, {.name = "gold"}},
-            .look = std::chrono::milliseconds(1)}};
+  Api api_{
+      backend_,
+      {.tenants = {{.name = "default"}, {.name = "gold"}}, .look = std::chrono::milliseconds(1)}};
 };
 
 TEST_F(ApiTest, AWholeAnswerSaysWhatTheBackendSaid) {
@@ -287,9 +287,9 @@ TEST_F(ApiTest, AStreamWhoseClientLeavesCancelsItsRequest) {
 TEST_F(ApiTest, EmbeddingsAreFloatsOrTheirBytes) {
   auto body = json::parse(post("/v1/embeddings", R"({"model": "embeds", "input": "a"})").body);
   EXPECT_EQ(body.at("data")[0].at("embedding"), json({0.5, -1.0}));
-  body = json::parse(post("/v1/embeddings",
-                          R"({"model": "embeds", "input": "a", "encoding_format": "base64"})")
-                         .body);
+  body = json::parse(
+      post("/v1/embeddings", R"({"model": "embeds", "input": "a", "encoding_format": "base64"})")
+          .body);
   EXPECT_EQ(body.at("data")[0].at("embedding"), "AAAAPwAAgL8=");
 }
 

@@ -39,8 +39,8 @@ TEST(ModelArgumentTest, WhatIsNoModelIsRefusedWithTheText) {
     ASSERT_FALSE(model) << text;
     EXPECT_THAT(model.error().message, HasSubstr("is no NAME=random:SIZE or NAME=DIR"));
   }
-  for (const char* text : {"a=random:", "a=random:0", "a=random:-3M", "a=random:5G",
-                           "a=random:3MB", "a=random:nan", "a=random:inf", "a=random:1e99"}) {
+  for (const char* text : {"a=random:", "a=random:0", "a=random:-3M", "a=random:5G", "a=random:3MB",
+                           "a=random:nan", "a=random:inf", "a=random:1e99"}) {
     const auto model = parse_model(text, Role::decoder, 1);
     ASSERT_FALSE(model) << text;
     EXPECT_THAT(model.error().message, HasSubstr("is no number of parameters")) << text;

@@ -43,7 +43,9 @@ tl::expected<Answers, ApiError> Answers::begin(Backend& backend, const ApiCall& 
         return state->add({.answer = i, .token = token});
       };
     }
-    callbacks.on_end = [state, i](const Ended& ended) { state->add({.answer = i, .ended = ended}); };
+    callbacks.on_end = [state, i](const Ended& ended) {
+      state->add({.answer = i, .ended = ended});
+    };
     Job job{.request = request, .prompt = call.prompts[i]};
     job.request.model = call.model->id;
     job.request.max_new = mais::Tokens(call.max_tokens);

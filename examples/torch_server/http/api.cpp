@@ -166,8 +166,8 @@ std::optional<HttpReply> Api::answer_at_once(const HttpCall& call) {
     if (draining_) return counted(reply_of(draining()));
     const auto type = call.header("content-type");
     if (type && !type->starts_with("application/json")) {
-      return counted(reply_of(
-          no_such(415, "unsupported_media_type", "The body must be application/json.")));
+      return counted(
+          reply_of(no_such(415, "unsupported_media_type", "The body must be application/json.")));
     }
     if (call.header("content-encoding").value_or("identity") != "identity") {
       return counted(
@@ -177,9 +177,8 @@ std::optional<HttpReply> Api::answer_at_once(const HttpCall& call) {
   }
   const bool entry = call.path.starts_with(std::string(kModels) + "/");
   if (call.path != "/health" && call.path != "/metrics" && call.path != kModels && !entry) {
-    return counted(
-        reply_of(no_such(404, "not_found", "There is nothing at '" + call.path.substr(0, 200) +
-                                               "'.")));
+    return counted(reply_of(
+        no_such(404, "not_found", "There is nothing at '" + call.path.substr(0, 200) + "'.")));
   }
   if (!reads) {
     auto reply = reply_of(no_such(405, "method_not_allowed", "This path takes GET alone."));
@@ -302,8 +301,8 @@ HttpReply Api::model(const std::string& name) const {
   for (const ServedModel& model : backend_.models()) {
     if (model.name == name) return {.body = model_entry(model, created_)};
   }
-  return reply_of(no_such(404, "model_not_found",
-                          "The model '" + name.substr(0, 200) + "' does not exist."));
+  return reply_of(
+      no_such(404, "model_not_found", "The model '" + name.substr(0, 200) + "' does not exist."));
 }
 
 HttpReply Api::metrics() {

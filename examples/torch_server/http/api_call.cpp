@@ -3,8 +3,9 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <nlohmann/json.hpp>
 #include <utility>
+
+#include <nlohmann/json.hpp>
 
 #include "tokenizer.hpp"
 
@@ -143,7 +144,8 @@ Read<std::vector<std::vector<Token>>> read_prompts(const Json& body, const std::
       continue;
     }
     if (!entry.is_array() || entry.empty()) {
-      return wrong(field, "must be a text, a list of texts, or lists of tokens that are not empty.");
+      return wrong(field,
+                   "must be a text, a list of texts, or lists of tokens that are not empty.");
     }
     auto tokens = read_tokens(entry, field, model);
     if (!tokens) return tl::unexpected<ApiError>(std::move(tokens.error()));
@@ -223,10 +225,10 @@ std::optional<ApiError> read_generation(const Json& body, const CallLimits& limi
   if (auto error = check_sampling(body)) return error;
   if (auto error = check_unsupported(body)) return error;
   const bool chat = call.endpoint == Endpoint::chat;
-  auto most = chat ? read_max_tokens(body, {"max_completion_tokens", "max_tokens"},
-                                     limits.default_chat_tokens, *call.model)
-                   : read_max_tokens(body, {"max_tokens"}, limits.default_completion_tokens,
-                                     *call.model);
+  auto most =
+      chat ? read_max_tokens(body, {"max_completion_tokens", "max_tokens"},
+                             limits.default_chat_tokens, *call.model)
+           : read_max_tokens(body, {"max_tokens"}, limits.default_completion_tokens, *call.model);
   if (!most) return most.error();
   call.max_tokens = *most;
   auto stop = read_stop(body);
@@ -264,12 +266,12 @@ tl::expected<ApiCall, ApiError> parse_call(Endpoint endpoint, std::string_view t
   try {
     body = Json::parse(text);
   } catch (const Json::parse_error& error) {
-    return tl::unexpected<ApiError>(
-        {.status = 400,
-         .type = "invalid_request_error",
-         .code = "invalid_json",
-         .message = "The body is not JSON: at byte " + std::to_string(error.byte) + " of " +
-                    std::to_string(text.size()) + "."});
+    return tl::unexpected<ApiError>({.status = 400,
+                                     .type = "invalid_request_error",
+                                     .code = "invalid_json",
+                                     .message = "The body is not JSON: at byte " +
+                                                std::to_string(error.byte) + " of " +
+                                                std::to_string(text.size()) + "."});
   } catch (const Json::out_of_range&) {  // 1e999
     return tl::unexpected<ApiError>({.status = 400,
                                      .type = "invalid_request_error",
@@ -289,7 +291,7 @@ tl::expected<ApiCall, ApiError> parse_call(Endpoint endpoint, std::string_view t
   const bool embedding = endpoint == Endpoint::embeddings;
   auto fault = embedding ? read_embedding(body, call) : read_generation(body, limits, call);
   if (fault) return tl::unexpected<ApiError>(std::move(*fault));
-  const std::string field = embedding                     ? "input"
+  const std::string field = embedding                    ? "input"
                             : endpoint == Endpoint::chat ? "messages"
                                                          : "prompt";
   if (endpoint == Endpoint::chat) {
@@ -378,8 +380,9 @@ std::optional<ApiError> apply_headers(const HeaderLookup& header,
                                       mais::Request& request) {
   if (auto error = apply_tenant(header, tenants, request)) return error;
   if (const auto name = header("x-mais-class")) {
-    const auto found = std::find_if(mais::kAllServiceClasses.begin(), mais::kAllServiceClasses.end(),
-                                    [&](auto each) { return to_string(each) == *name; });
+    const auto found =
+        std::find_if(mais::kAllServiceClasses.begin(), mais::kAllServiceClasses.end(),
+                     [&](auto each) { return to_string(each) == *name; });
     if (found == mais::kAllServiceClasses.end()) {
       return bad_field("x-mais-class", "must be 'realtime', 'streaming' or 'batch'.");
     }

@@ -32,7 +32,7 @@ struct ApiCall {
 };
 
 struct CallLimits {
-  std::size_t max_prompts = 64;               // in one body
+  std::size_t max_prompts = 64;                 // in one body
   std::int64_t default_completion_tokens = 16;  // OpenAI's
   std::int64_t default_chat_tokens = 256;
 };
@@ -52,9 +52,9 @@ using HeaderLookup = std::function<std::optional<std::string>(std::string_view)>
 // Sets tenant, class and deadlines from
 //   x-mais-tenant                       a tenant's name, else 400
 //   x-gateway-inference-fairness-id     a tenant's name, else it says nothing
-//   authorization: Bearer <name>        a tenant's name, else 401; only where tenants are configured
-//   x-mais-class                        realtime, streaming or batch
-//   x-slo-ttft-ms, x-slo-tpot-ms        above 0, up to a day
+//   authorization: Bearer <name>        a tenant's name, else 401; only where tenants are
+//   configured x-mais-class                        realtime, streaming or batch x-slo-ttft-ms,
+//   x-slo-tpot-ms        above 0, up to a day
 // The first of the three that says something names the tenant; none: the first of the list.
 std::optional<ApiError> apply_headers(const HeaderLookup& header,
                                       std::span<const mais::Tenant> tenants,

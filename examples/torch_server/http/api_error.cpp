@@ -1,7 +1,8 @@
 #include "api_error.hpp"
 
-#include <nlohmann/json.hpp>
 #include <utility>
+
+#include <nlohmann/json.hpp>
 
 namespace torch_server {
 

@@ -12,9 +12,9 @@ namespace torch_server {
 
 struct ApiError {
   int status = 400;
-  std::string type{};                // OpenAI's: "invalid_request_error", "rate_limit_error", ...
-  std::string code{};                // for programs; of a refusal its RefusalReason: "queue_full"
-  std::string message{};             // for people
+  std::string type{};                  // OpenAI's: "invalid_request_error", "rate_limit_error", ...
+  std::string code{};                  // for programs; of a refusal its RefusalReason: "queue_full"
+  std::string message{};               // for people
   std::optional<std::string> param{};  // the field or header at fault
   std::optional<mais::Duration> retry_after{};
 };

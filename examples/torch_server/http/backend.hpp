@@ -26,8 +26,8 @@ class Backend {
 
   // Does not change.
   virtual const std::vector<ServedModel>& models() const = 0;
-  // As Host::submit() and Host::cancel(). A request that ended as `refused` without a Refusal failed
-  // because an allocation did.
+  // As Host::submit() and Host::cancel(). A request that ended as `refused` without a Refusal
+  // failed because an allocation did.
   virtual mais::Result<mais::RequestId> submit(Job job, Callbacks callbacks) = 0;
   virtual void cancel(mais::RequestId request) = 0;
   // Metrics in Prometheus' text format.

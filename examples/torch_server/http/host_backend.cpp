@@ -14,8 +14,7 @@ std::string HostBackend::metrics() {
   GaugeText text;
   text.metric("torch_server_state_used_bytes", Kind::gauge, "KV cache that sequences hold.");
   for (std::size_t i = 0; i < host_->engine_count(); ++i) {
-    const auto load =
-        host_->scheduler().load(mais::InstanceId(static_cast<std::uint32_t>(i)));
+    const auto load = host_->scheduler().load(mais::InstanceId(static_cast<std::uint32_t>(i)));
     waiting += load.waiting;
     running += load.running;
     used += load.state_used.count();

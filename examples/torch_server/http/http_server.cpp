@@ -6,15 +6,15 @@
 #include <cerrno>
 #include <condition_variable>
 #include <deque>
+#include <httplib.h>
 #include <mutex>
+#include <poll.h>
 #include <thread>
+#include <unistd.h>
 #include <utility>
 #include <vector>
 
-#include <httplib.h>
-#include <poll.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "connections.hpp"
 
@@ -31,7 +31,8 @@ bool wait_for(int socket, short events, Clock::time_point until) {
     const auto left = std::chrono::ceil<milliseconds>(until - Clock::now());
     if (left.count() <= 0) return false;
     pollfd one{.fd = socket, .events = events, .revents = 0};
-    const int ready = ::poll(&one, 1, static_cast<int>(std::min<std::int64_t>(left.count(), 60000)));
+    const int ready =
+        ::poll(&one, 1, static_cast<int>(std::min<std::int64_t>(left.count(), 60000)));
     if (ready > 0) return true;
     if (ready < 0 && errno != EINTR) return false;
   }
@@ -238,13 +239,14 @@ void fill(httplib::Response& response, HttpReply reply) {
     return;
   }
   const auto pieces = std::make_shared<decltype(reply.pieces)>(std::move(reply.pieces));
-  response.set_chunked_content_provider(
-      reply.content_type, [pieces](size_t, httplib::DataSink& sink) {
-        const auto piece = (*pieces)();
-        if (piece) return sink.write(piece->data(), piece->size());
-        sink.done();
-        return true;
-      });
+  response.set_chunked_content_provider(reply.content_type,
+                                        [pieces](size_t, httplib::DataSink& sink) {
+                                          const auto piece = (*pieces)();
+                                          if (piece)
+                                            return sink.write(piece->data(), piece->size());
+                                          sink.done();
+                                          return true;
+                                        });
 }
 
 // The parser, over our connections.

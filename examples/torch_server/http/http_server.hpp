@@ -24,9 +24,9 @@ struct HttpServerOptions {
   int port = 0;  // 0: any that is free
   std::size_t max_connections = 256;
   std::size_t max_body = std::size_t{1} << 20;  // bytes; a larger one is 413
-  std::chrono::milliseconds idle{5000};     // between calls
-  std::chrono::milliseconds receive{10000};  // from the first byte of a call to its last
-  std::chrono::milliseconds send{10000};     // a piece of a reply, until the client has taken it
+  std::chrono::milliseconds idle{5000};         // between calls
+  std::chrono::milliseconds receive{10000};     // from the first byte of a call to its last
+  std::chrono::milliseconds send{10000};        // a piece of a reply, until the client has taken it
 };
 
 struct HttpHandlers {

@@ -52,7 +52,8 @@ mais::Result<std::unique_ptr<HostBackend>> start_host(ModelSet& models, const Op
   HostOptions host_options{.log = say};
   if (options.journal) {
     // Every record reaches the operating system at once: a killed server loses none.
-    auto made = mais::Journal::create(*options.journal, {.buffer = mais::Bytes(0), .replace = true});
+    auto made =
+        mais::Journal::create(*options.journal, {.buffer = mais::Bytes(0), .replace = true});
     if (!made) return tl::unexpected<mais::Error>(std::move(made.error()));
     journal = *made;
     host_options.scheduler.observers.push_back(journal);
@@ -127,11 +128,10 @@ int run(const Options& options) {
   Backend& backend = host ? static_cast<Backend&>(*host) : *plain;
   Api api(backend, {.tenants = options.tenants});
   auto server = HttpServer::start(
-      options.http,
-      {.at_once = [&](const HttpCall& call) { return api.answer_at_once(call); },
-       .answer = [&](const HttpCall& call,
-                     const HttpClient& client) { return api.answer(call, client); },
-       .fault = fault});
+      options.http, {.at_once = [&](const HttpCall& call) { return api.answer_at_once(call); },
+                     .answer = [&](const HttpCall& call,
+                                   const HttpClient& client) { return api.answer(call, client); },
+                     .fault = fault});
   if (!server) {
     say(server.error().message);
     return kCannotStart;

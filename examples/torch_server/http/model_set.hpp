@@ -29,8 +29,8 @@ struct ModelSetOptions {
 
 // Weights and the workspace of the largest steps come first. What the cap leaves belongs to the
 // pages of all decoders: half of it is shared out to be theirs for sure, the other half goes to who
-// needs it. Slabs are single pages, mapped when a step names them, so that what the scheduler counts
-// is what can be had: pages that were mapped ahead would stay, whichever the scheduler uses.
+// needs it. Slabs are single pages, mapped when a step names them, so that what the scheduler
+// counts is what can be had: pages that were mapped ahead would stay, whichever the scheduler uses.
 class ModelSet {
  public:
   // over_capacity: the cap is too small, with what would do; the errors of make_decoder().

@@ -113,11 +113,11 @@ mais::Result<void> read_texts(const Texts& texts, Options& options) {
   options.tenants = std::move(*tenants);
   mais::Bytes body;
   mais::Duration give_up{}, receive{};
-  for (const auto& read : {bytes("--memory", texts.memory, options.set.memory),
-                           bytes("--max-body", texts.max_body, body),
-                           duration("--give-up", texts.give_up, give_up),
-                           duration("--drain", texts.drain, options.drain),
-                           duration("--receive", texts.receive, receive)}) {
+  for (const auto& read :
+       {bytes("--memory", texts.memory, options.set.memory),
+        bytes("--max-body", texts.max_body, body), duration("--give-up", texts.give_up, give_up),
+        duration("--drain", texts.drain, options.drain),
+        duration("--receive", texts.receive, receive)}) {
     if (!read) return read;
   }
   options.http.max_body = static_cast<std::size_t>(body.count());
@@ -170,8 +170,7 @@ tl::expected<Options, ExitStatus> read_options(int argc, char** argv) {
       ->check(CLI::Range(0, 65535));
   add(where, "--max-connections", options.http.max_connections, "N", "At once (default 256)")
       ->check(CLI::Range(std::size_t{1}, std::size_t{16384}));
-  add(where, "--max-body", texts.max_body, "SIZE",
-      "Of a request (default " + texts.max_body + ")");
+  add(where, "--max-body", texts.max_body, "SIZE", "Of a request (default " + texts.max_body + ")");
   add(where, "--receive", texts.receive, "TIME",
       "A client has to send a whole request in (default " + texts.receive + ")");
   add(where, "--drain", texts.drain, "TIME",

@@ -124,7 +124,8 @@ Outcome PlainBackend::try_step(Loop& loop, StepResult& result) {
   for (Running& one : loop.running) {
     const auto known = static_cast<std::int64_t>(one.ticket->tokens.size());
     if (decoder) {
-      const auto pages = static_cast<std::size_t>((known + info.page.count() - 1) / info.page.count());
+      const auto pages =
+          static_cast<std::size_t>((known + info.page.count() - 1) / info.page.count());
       while (one.ticket->pages.size() < pages) {
         if (loop.free_pages.empty()) {
           result.outcome = Outcome::allocation_failed;
@@ -142,8 +143,7 @@ Outcome PlainBackend::try_step(Loop& loop, StepResult& result) {
     if (decoder) continue;
     const auto& buckets = info.model.shape_buckets;
     const auto bucket = std::lower_bound(buckets.begin(), buckets.end(), mais::Tokens(known));
-    step.padded =
-        std::max(step.padded, bucket == buckets.end() ? mais::Tokens(known) : *bucket);
+    step.padded = std::max(step.padded, bucket == buckets.end() ? mais::Tokens(known) : *bucket);
   }
   loop.engine->run(step, views, result);
   return result.outcome;

@@ -1,8 +1,9 @@
 #include "reply_json.hpp"
 
 #include <bit>
-#include <nlohmann/json.hpp>
 #include <utility>
+
+#include <nlohmann/json.hpp>
 
 namespace torch_server {
 
@@ -13,7 +14,9 @@ using Json = nlohmann::ordered_json;
 Json head_of(const AnswerHead& head, bool piece) {
   const bool chat = head.endpoint == Endpoint::chat;
   return {{"id", head.id},
-          {"object", !chat ? "text_completion" : piece ? "chat.completion.chunk" : "chat.completion"},
+          {"object", !chat   ? "text_completion"
+                     : piece ? "chat.completion.chunk"
+                             : "chat.completion"},
           {"created", head.created},
           {"model", head.model}};
 }
@@ -93,8 +96,7 @@ std::string piece_event(const AnswerHead& head, const AnswerPiece& piece) {
     choice["text"] = piece.text;
   }
   choice["logprobs"] = nullptr;
-  choice["finish_reason"] =
-      piece.finish_reason.empty() ? Json(nullptr) : Json(piece.finish_reason);
+  choice["finish_reason"] = piece.finish_reason.empty() ? Json(nullptr) : Json(piece.finish_reason);
   Json body = head_of(head, true);
   body["choices"] = Json::array({std::move(choice)});
   return event(body.dump());

@@ -2,13 +2,13 @@
 
 #include <atomic>
 #include <chrono>
+#include <httplib.h>
 #include <mutex>
 #include <random>
 #include <sstream>
 #include <thread>
 #include <utility>
 
-#include <httplib.h>
 #include <nlohmann/json.hpp>
 
 namespace torch_load {
@@ -79,7 +79,8 @@ class Reading {
     done.reason = error_.empty() ? code_of(text_) : error_;
     if (done.reason.empty()) done.reason = status == 0 ? "connection" : "cut";
     const bool says_why = done.reason != "out_of_memory" && done.reason != "internal_error";
-    done.outcome = (status == 429 || status == 503) && says_why ? Outcome::refused : Outcome::failed;
+    done.outcome =
+        (status == 429 || status == 503) && says_why ? Outcome::refused : Outcome::failed;
   }
 
  private:

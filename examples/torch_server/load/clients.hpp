@@ -43,8 +43,8 @@ struct Done {
 };
 
 struct Sample {
-  double at = 0;     // seconds since the beginning
-  double used = 0;   // bytes that engines hold
+  double at = 0;         // seconds since the beginning
+  double used = 0;       // bytes that engines hold
   double under_way = 0;  // calls
 };
 

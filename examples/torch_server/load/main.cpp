@@ -65,14 +65,16 @@ int main(int argc, char** argv) {
       "Sends requests of three tenants to a torch_server that has models 'chat' and 'writer',\n"
       "and says what became of them.");
   app.name("torch_load");
-  app.footer("Exit status: 0 done, 1 the input could not be used, 2 wrong options, 3 with\n"
-             "--strict: a request was lost or an allocation failed.");
+  app.footer(
+      "Exit status: 0 done, 1 the input could not be used, 2 wrong options, 3 with\n"
+      "--strict: a request was lost or an allocation failed.");
   app.formatter(std::make_shared<example::PlainFormatter>());
   app.add_option("--port", target.port, "Of the server, on this machine")->type_name("N");
   app.add_option("--rate", rate, "Requests in a second, whatever becomes of them")->type_name("R");
   app.add_option("--seconds", seconds, "For so long (default 20)")->type_name("S");
-  app.add_option("--measure", measure, "With so many clients that wait for each answer: prints the "
-                                       "rate that the server carries")
+  app.add_option("--measure", measure,
+                 "With so many clients that wait for each answer: prints the "
+                 "rate that the server carries")
       ->type_name("N");
   app.add_option("--seed", seed, "Of the arrivals and requests (default 1)")->type_name("N");
   app.add_option("--label", label, "Name of the run in the page")->type_name("TEXT");

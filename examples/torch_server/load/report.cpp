@@ -1,6 +1,7 @@
 #include "report.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <map>
 #include <utility>
@@ -78,8 +79,8 @@ std::string plot(const std::vector<Line>& lines, double most, const char* unit) 
                   kWidth - 10, y(value), y(value));
     svg += format("<text x='%.1f' y='%.1f' text-anchor='end'>%.0f</text>", kLeft - 6, y(value) + 4,
                   value);
-    svg += format("<text x='%.1f' y='%.1f' text-anchor='middle'>%.0f s</text>", x(last * i / 4),
-                  kHeight - 8, last * i / 4);
+    svg += format("<text x='%.1f' y='%.1f' text-anchor='%s'>%.0f s</text>", x(last * i / 4),
+                  kHeight - 8, i == 4 ? "end" : "middle", last * i / 4);
   }
   svg += format("<text x='4' y='%.1f'>%s</text>", kTop + 4, unit);
   for (const Line& line : lines) {
@@ -139,14 +140,10 @@ std::string to_json(const Run& run) {
                     one.ttft, one.tpot});
   }
   for (const Sample& one : run.samples) samples.push_back({one.at, one.used, one.under_way});
-  return Json{{"label", run.label},
-              {"rate", run.rate},
-              {"seconds", run.seconds},
-              {"cap", run.cap},
-              {"peak", run.peak},
-              {"failed_steps", run.failed_steps},
-              {"done", std::move(done)},
-              {"samples", std::move(samples)}}
+  return Json{{"label", run.label},      {"rate", run.rate},
+              {"seconds", run.seconds},  {"cap", run.cap},
+              {"peak", run.peak},        {"failed_steps", run.failed_steps},
+              {"done", std::move(done)}, {"samples", std::move(samples)}}
       .dump();
 }
 
@@ -200,18 +197,22 @@ std::string to_html(std::span<const Run> runs, std::span<const Kind> kinds) {
     under_way.push_back(std::move(calls));
   }
   memory.push_back({"the cap", "#868e96", {{0, cap}, {last, cap}}});
-  html += "<h2>Memory that the engines hold</h2>" + plot(memory, cap * 1.1, "MiB");
+  html +=
+      "<h2>Memory that the engines hold</h2><p>Pages of the KV cache keep their memory until "
+      "another engine needs it, so that a busy server stays near the cap.</p>" +
+      plot(memory, 40 * std::ceil(cap * 1.05 / 40), "MiB");
   html += "<h2>Calls under way</h2>" + plot(under_way, most, "calls");
   for (const Run& run : runs) {
     html += "<h2>" + escaped(run.label) + "</h2>" +
             format("<p>%zu requests, %.1f a second for %.0f s. ", run.done.size(), run.rate,
                    run.seconds);
-    html += format("Allocation failures: <span class='%s'>%.0f</span>. Memory at most %.1f of "
-                   "%.1f MiB.</p>",
-                   run.failed_steps > 0 ? "bad" : "good", run.failed_steps, run.peak / kMiB,
-                   run.cap / kMiB);
-    html += "<table><tr><th>tenant<th>class<th>sent<th>finished<th>refused<th>failed<th>within "
-            "SLO<th>TTFT p95</tr>";
+    html += format(
+        "Allocation failures: <span class='%s'>%.0f</span>. Memory at most %.1f of "
+        "%.1f MiB.</p>",
+        run.failed_steps > 0 ? "bad" : "good", run.failed_steps, run.peak / kMiB, run.cap / kMiB);
+    html +=
+        "<table><tr><th>tenant<th>class<th>sent<th>finished<th>refused<th>failed<th>within "
+        "SLO<th>TTFT p95</tr>";
     for (std::size_t i = 0; i < kinds.size(); ++i) {
       const Figures f = figures_of(run, kinds, i);
       html += format("<tr><td>%s<td>%s<td>%zu<td>%zu<td>%zu<td class='%s'>%zu<td>%s<td>%.2f s</tr>",
