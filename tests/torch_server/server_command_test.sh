@@ -18,12 +18,13 @@ expect "tenants are checked" 2 "'b=0' is no NAME or NAME=WEIGHT" --model a=rando
 expect "a memory that is too small says what it takes" 1 'weights and workspace take [0-9]+ bytes' \
   --model a=random:1M --memory 2MiB
 
-start_server --model small=random:200K --embedder sense=random:200K --memory 96MiB \
+start_server --model small=random:200K --model slow=random:3M --embedder sense=random:200K \
+  --memory 192MiB \
   --tenants default,paying=4 --max-queued 2 --max-sequences 2
 completions=/v1/completions
 
 says "health" 200 '"status":"ok"' /health
-says "models are listed" 200 '"id":"small".*"id":"sense"' /v1/models
+says "models are listed" 200 '"id":"small".*"id":"slow".*"id":"sense"' /v1/models
 says "a model is shown" 200 '"id":"sense"' /v1/models/sense
 says "a model that is not there" 404 'model_not_found' /v1/models/other
 says "a completion" 200 '"finish_reason":"length".*"prompt_tokens":5,"completion_tokens":7' \
@@ -106,17 +107,23 @@ for file in $(grep -lE '^429$' "$folder"/overload.*); do
   check "a refusal has a reason" grep -qE '"code":"(queue_full|tenant_queue_full)"' "$file"
 done
 
-# A client that leaves.
-curl -sS -N --max-time 1 -H 'content-type: application/json' "$url$completions" \
-  -d '{"model": "small", "prompt": "a", "max_tokens": 2000, "stream": true}' >/dev/null 2>&1 &
-caller=$!
-sleep 0.3
-kill -9 $caller
-wait $caller 2>/dev/null
-check "a client that leaves ends its request" until_metric torch_server_requests_running 0
+# Clients that leave: what they asked for is not computed.
+steps=$(metric torch_server_steps_total)
+for stream in true false; do
+  curl -sS -N -H 'content-type: application/json' "$url$completions" \
+    -d "{\"model\": \"slow\", \"prompt\": \"a\", \"max_tokens\": 2000, \"stream\": $stream}" \
+    >/dev/null 2>&1 &
+  caller=$!
+  until_metric torch_server_requests_running 1
+  kill -9 $caller
+  wait $caller 2>/dev/null
+  check "a client that leaves ends its request" until_metric torch_server_requests_running 0
+done
+check "and its tokens are not computed" \
+  test $(($(metric torch_server_steps_total) - steps)) -lt 2000
 check "nothing waits" until_metric torch_server_requests_waiting 0
 check "metrics are served" test -n "$(metric torch_server_memory_cap_bytes)"
-check "the cap holds" test "$(metric torch_server_memory_peak_bytes)" -le $((96 << 20))
+check "the cap holds" test "$(metric torch_server_memory_peak_bytes)" -le $((192 << 20))
 
 # The end: what runs goes on, what comes is told so.
 call $completions -d "$long" >"$folder/last" &
