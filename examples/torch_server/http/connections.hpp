@@ -1,7 +1,7 @@
 // The connections of a server and what they are at: who may be closed when there is no room.
 #pragma once
 
-#include <chrono>
+#include <atomic>
 #include <cstddef>
 #include <mutex>
 #include <unordered_map>
@@ -13,11 +13,9 @@ namespace torch_server {
 // Threads: every member from any thread.
 class Connections {
  public:
-  using Clock = std::chrono::steady_clock;
-
   void add(int socket) {
     const std::scoped_lock lock(mutex_);
-    open_[socket] = {.since = Clock::now(), .waits_for_client = true, .ended = false};
+    open_[socket] = {.waits_for_client = true, .ended = false};
     if (closing_) end(socket, open_[socket]);
   }
   // Before the socket is closed.
@@ -31,21 +29,16 @@ class Connections {
     Open& one = open_.at(socket);
     if (one.ended) return false;
     one.waits_for_client = waits;
-    one.since = Clock::now();
     if (closing_ && waits) end(socket, one);
     return !one.ended;
   }
-  // Ends the one that has waited for its client longest; its thread will see it. False: none waits.
-  bool end_longest_silent() {
+  // Whether one of them waits for its client: it gives its place up when others want it.
+  bool any_silent() {
     const std::scoped_lock lock(mutex_);
-    auto longest = open_.end();
-    for (auto at = open_.begin(); at != open_.end(); ++at) {
-      if (at->second.ended || !at->second.waits_for_client) continue;
-      if (longest == open_.end() || at->second.since < longest->second.since) longest = at;
+    for (const auto& [socket, one] : open_) {
+      if (one.ended || one.waits_for_client) return true;
     }
-    if (longest == open_.end()) return false;
-    end(longest->first, longest->second);
-    return true;
+    return false;
   }
   // From now on every connection ends when it waits for its client.
   void end_all_silent() {
@@ -56,9 +49,11 @@ class Connections {
     }
   }
 
+  // Connections that wait for a place.
+  std::atomic<std::size_t> waiting{0};
+
  private:
   struct Open {
-    Clock::time_point since{};
     bool waits_for_client = true;
     bool ended = false;
   };

@@ -55,7 +55,7 @@ class Connection final : public httplib::Stream, public HttpClient {
   // False: there is no next call.
   bool await_call() {
     if (!all_.waits_for_client(socket_, true)) return false;
-    if (next_ == end_ && !wait_for(socket_, POLLIN, Clock::now() + options_.idle)) return false;
+    if (next_ == end_ && !wait_for_client(Clock::now() + options_.idle)) return false;
     receive_until_ = Clock::now() + options_.receive;
     // Headers, chunk sizes and the like come on top of the body.
     allowed_ = 2 * options_.max_body + (std::size_t{64} << 10);
@@ -113,13 +113,21 @@ class Connection final : public httplib::Stream, public HttpClient {
     ip.clear();
     port = 0;
   }
+  // Until it says something; while others wait for a place, for a quarter of a second only.
+  bool wait_for_client(Clock::time_point until) {
+    constexpr milliseconds kGrace{250};
+    for (;;) {
+      if (wait_for(socket_, POLLIN, std::min(until, Clock::now() + kGrace))) return true;
+      if (Clock::now() >= until || all_.waiting > 0) return false;
+    }
+  }
   bool receive() {
     if (allowed_ == 0) {
       fault_ = 413;
       return false;
     }
     for (;;) {
-      if (!wait_for(socket_, POLLIN, receive_until_)) {
+      if (!wait_for_client(receive_until_)) {
         fault_ = 408;
         return false;
       }
@@ -169,20 +177,19 @@ class ConnectionThreads final : public httplib::TaskQueue {
 
   void enqueue(std::function<void()> connection) override {
     std::unique_lock lock(mutex_);
-    if (idle_ > waiting_.size()) {
-      waiting_.push_back(std::move(connection));
-      came_.notify_one();
-    } else if (threads_.size() < most_) {
-      waiting_.push_back(std::move(connection));
-      threads_.emplace_back([this] { work(); });
-    } else if (all_.end_longest_silent()) {
-      waiting_.push_back(std::move(connection));  // for the thread whose connection has just ended
-    } else {
+    const bool begins = idle_ <= waiting_.size() && threads_.size() < most_;
+    const bool full = idle_ <= waiting_.size() && !begins;
+    if (full && (waiting_.size() >= kMostWaiting || !all_.any_silent())) {
       lock.unlock();
       turning_away = true;
       connection();
       turning_away = false;
+      return;
     }
+    waiting_.push_back(std::move(connection));
+    if (full) ++all_.waiting;  // no thread is free for it: the silent make room
+    if (begins) threads_.emplace_back([this] { work(); });
+    came_.notify_one();
   }
   void shutdown() override {
     {
@@ -204,11 +211,14 @@ class ConnectionThreads final : public httplib::TaskQueue {
       if (waiting_.empty()) return;
       const auto connection = std::move(waiting_.front());
       waiting_.pop_front();
+      all_.waiting = std::min(all_.waiting.load(), waiting_.size());
       lock.unlock();
       connection();
       lock.lock();
     }
   }
+
+  static constexpr std::size_t kMostWaiting = 1024;
 
   const std::size_t most_;
   Connections& all_;

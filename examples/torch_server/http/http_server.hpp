@@ -1,9 +1,10 @@
 // Carries calls over HTTP/1.1 (cpp-httplib parses them): one thread for each connection, as many
 // connections as were allowed, and a deadline for all that a client does.
 //
-// When every place is taken, a new connection takes that of the one that has been silent longest
-// between two calls or inside of one that it has not sent in whole; where all wait for their
-// replies, it is told 503 and closed. So connections that say nothing keep nobody out.
+// When every place is taken, a new connection waits for one, and those that have been silent for a
+// quarter of a second, between two calls or inside of one that they have not sent in whole, give
+// theirs up; where all wait for their replies, it is told 503 and closed. So connections that say
+// nothing keep nobody out for long.
 #pragma once
 
 #include <chrono>

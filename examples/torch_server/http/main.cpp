@@ -9,6 +9,8 @@
 #include <string>
 #include <utility>
 
+#include <sys/resource.h>
+
 #include "api.hpp"
 #include "host_backend.hpp"
 #include "http_server.hpp"
@@ -154,6 +156,12 @@ int main(int argc, char** argv) {
   auto options = torch_server::read_options(argc, argv);
   if (!options) return options.error();
   std::signal(SIGPIPE, SIG_IGN);
+  // Connections are bounded here, and not by how many files a shell lets a process open.
+  rlimit files{};
+  if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+  }
   const sigset_t signals = ending_signals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   return run(*options);
