@@ -93,12 +93,12 @@ for words in '' 'POST /v1/completions HTT'; do
     silent+=("$one")
   done
   check "a thousand connections are taken" test ${#silent[@]} -eq 1000
-  for i in 1 2 3; do alive "a thousand connections"; done
+  alive "a thousand connections"
   for one in "${silent[@]}"; do exec {one}>&-; done
 done
 
 # Every place waits for a reply: one more is told so.
-long='{"model": "small", "prompt": "a", "max_tokens": 2000}'
+long='{"model": "small", "prompt": "a", "max_tokens": 400}'
 callers=()
 for i in $(seq 60); do
   call /v1/completions -d "$long" >"$folder/many.$i" &
