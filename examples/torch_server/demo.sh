@@ -38,7 +38,7 @@ stop() {
   wait "$server_id" || true
   server_id=
 }
-with_library=(--max-queued 48 --give-up "15 s")
+with_library=(--max-queued 96 --give-up "15 s")
 
 echo "=== What the server carries: 16 clients that wait for each answer"
 start "${with_library[@]}"

@@ -19,7 +19,7 @@ if [ ! -d "$modules/node_modules/openai" ]; then
   fi
 fi
 start_server --model small=random:200K --embedder sense=random:200K --memory 96MiB \
-  --tenants default,paying=4 --max-queued 2 --max-sequences 1
+  --tenants default,paying=4 --max-queued 4 --max-sequences 1
 cp "$here/openai_client.mjs" "$modules/"
 check "the client is content" timeout 120 node "$modules/openai_client.mjs" "$url/v1"
 

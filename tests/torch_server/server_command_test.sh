@@ -20,7 +20,7 @@ expect "a memory that is too small says what it takes" 1 'weights and workspace 
 
 start_server --model small=random:200K --model slow=random:3M --embedder sense=random:200K \
   --memory 192MiB \
-  --tenants default,paying=4 --max-queued 2 --max-sequences 2
+  --tenants default,paying=4 --max-queued 4 --max-sequences 2
 completions=/v1/completions
 
 says "health" 200 '"status":"ok"' /health

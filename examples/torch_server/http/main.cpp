@@ -1,4 +1,5 @@
 // Serves models over OpenAI's HTTP interface; see --help.
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <csignal>
@@ -44,6 +45,13 @@ mais::Config config_of(const Options& options) {
   mais::Config config;
   config.tenants = options.tenants;
   config.queue.max_queued = options.max_queued;
+  // What nobody waits for leaves room in the queue for those who do.
+  const auto bound = [&](mais::ServiceClass which, std::size_t most) {
+    config.queue.classes[static_cast<std::size_t>(which)].max_queued =
+        std::max<std::size_t>(1, most);
+  };
+  bound(mais::ServiceClass::streaming, options.max_queued / 2);
+  bound(mais::ServiceClass::batch, options.max_queued / 3);
   return config;
 }
 
