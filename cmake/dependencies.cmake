@@ -124,6 +124,22 @@ mais_enable(PART torch OPTION MAIS_WITH_TORCH WHEN TARGET mais_libtorch
   WHY "LibTorch was not found, or the examples, mais::files or mais::memory are off \
 (Debian: libtorch-dev libopenblas0-pthread)")
 
+# The interface of examples/torch_server. Its Stream and Server are built upon, so that versions
+# that were not tried are not taken.
+if(MAIS_HAS_torch AND NOT MAIS_WITH_HTTP STREQUAL "OFF")
+  find_package(PkgConfig QUIET)
+  if(PkgConfig_FOUND)
+    pkg_check_modules(MAIS_HTTPLIB QUIET IMPORTED_TARGET GLOBAL cpp-httplib>=0.11 cpp-httplib<0.15)
+  endif()
+  find_package(CLI11 CONFIG QUIET)
+  if(TARGET PkgConfig::MAIS_HTTPLIB AND TARGET CLI11::CLI11)
+    set(MAIS_HTTP_FOUND TRUE)
+  endif()
+endif()
+mais_enable(PART http OPTION MAIS_WITH_HTTP WHEN MAIS_HTTP_FOUND
+  WHY "cpp-httplib 0.11 to 0.14 or CLI11 was not found, or the torch part is off \
+(Debian: libcpp-httplib-dev libcli11-dev)")
+
 if(MAIS_BUILD_TESTS)
   find_package(GTest CONFIG QUIET)
   find_package(rapidcheck CONFIG QUIET)

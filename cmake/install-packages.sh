@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# bash cmake/install-packages.sh [--tests] [--examples] [--torch]
+# bash cmake/install-packages.sh [--tests] [--examples] [--server]
 #
 # Sees to it that the Debian packages are there that a build needs (with --tests, --examples,
-# --torch: those of the tests, of the examples, of examples/torch_server too). Installs what is
+# --server: those of the tests, of the examples, of examples/torch_server too). Installs what is
 # missing when it may (as root, or by sudo without a password); otherwise prints the one command that
 # does and exits with status 3. Written for Debian 12 and Ubuntu 24.04; elsewhere it trusts that CMake
 # finds what it needs.
@@ -20,8 +20,9 @@ for group in "$@"; do
       libraries+=(libgtest-dev libgmock-dev librapidcheck-dev libonnx-dev libprotobuf-dev
         libspdlog-dev prometheus-cpp-dev) ;;
     --examples) libraries+=(libcli11-dev libonnx-dev libprotobuf-dev) ;;
-    --torch) libraries+=(libtorch-dev libopenblas0-pthread) ;;
-    *) echo "unknown group of packages: $group (there are --tests, --examples and --torch)" >&2
+    --server)
+      libraries+=(libcli11-dev libtorch-dev libopenblas0-pthread libcpp-httplib-dev) ;;
+    *) echo "unknown group of packages: $group (there are --tests, --examples and --server)" >&2
       exit 2 ;;
   esac
 done

@@ -4,7 +4,9 @@
 # Shows what the scheduler does: installs the packages that are missing (or says which), builds, and
 # replays a production trace against every policy on a simulated GPU; no GPU is needed. The trace is
 # the Azure LLM inference trace 2023 where MAIS_SHARED_DATA (or ../shared/data) has it, else a
-# synthetic workload like it. Ends with a table and a page with plots. A minute or two.
+# synthetic workload like it: a table and a page with plots. Ends with a server under three times the
+# load that it carries, without the library and with it (examples/torch_server/demo.sh), where its
+# packages are there. Three or four minutes.
 # Exit status: 0 done, 1 something failed, 3 packages are missing.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -21,8 +23,11 @@ if [ -z "${CMAKE_CXX_COMPILER_LAUNCHER:-}" ] && command -v ccache >/dev/null 2>&
 fi
 export CMAKE_BUILD_PARALLEL_LEVEL=${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc)}
 echo "=== Building (preset release, $CMAKE_BUILD_PARALLEL_LEVEL jobs)"
-cmake --preset release >/dev/null  # what is wrong goes to standard error
-cmake --build --preset release --target replay
+configured=$(cmake --preset release)  # what is wrong goes to standard error
+targets=(replay)
+no_server=$(grep -oE 'mais: off: (http|torch) .*' <<<"$configured" | head -1 || true)
+[ -n "$no_server" ] || targets+=(torch_server torch_load)
+cmake --build --preset release --target "${targets[@]}"
 
 data=${MAIS_SHARED_DATA:-../shared/data}
 trace=$data/traces/azure_llm_2023_conv.csv
@@ -48,4 +53,12 @@ echo "in requests per second, at which 90 % and 99 % of the requests met their d
 echo "the time for all of them at once, over a bound that no scheduler can beat."
 echo "Page with plots: $results/index.html   Figures: $results/results.json, $results/results.csv"
 echo "More: build/release/examples/replay/replay --help"
+
+echo
+if [ -n "$no_server" ]; then
+  echo "No server is shown: $no_server"
+  echo "bash cmake/install-packages.sh --server installs what it needs."
+else
+  bash examples/torch_server/demo.sh build/release
+fi
 echo "Took $SECONDS s in all."

@@ -119,6 +119,7 @@ void IterationBatcher::watch(const Sequence& sequence) {
 
 void IterationBatcher::run(Context& context, Sequence& sequence) {
   sequence.phase = RequestPhase::running;
+  sequence.expires = kNever;  // it started in time, also when it is preempted
   sequence.running = static_cast<std::uint32_t>(running_.size());
   Running place;
   place.id = sequence.id;

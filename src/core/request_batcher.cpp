@@ -157,6 +157,7 @@ bool RequestBatcher::plan(Context& context, Step& step) {
   for (const QueueHandle handle : chosen_) {
     Sequence& item = context.sequences[queue_.pop(handle).id];
     item.phase = RequestPhase::running;
+    item.expires = kNever;  // it started in time, also when its step fails
     item.in_step = true;
     batch_.push_back({.id = item.id, .tokens = Tokens(item.prompt)});
     step.entries.push_back(

@@ -178,6 +178,19 @@ TEST(PlannerMemory, OptimisticPreemptsWhenThePoolIsFullAndStillFinishesAll) {
   EXPECT_EQ(table.host.count(ActionKind::finished), 6U);
 }
 
+TEST(PlannerMemory, WhatStartedInTimeDoesNotExpireWhenItIsPreempted) {
+  Table table(small_world(Policy::optimistic()));
+  for (int i = 0; i < 4; ++i) {
+    Request request = prompt_of(1, 7);
+    request.give_up = 2ms;
+    table.submit(request);
+  }
+  serve_all(table);
+  EXPECT_GT(table.host.count(ActionKind::preempted), 0U);
+  EXPECT_EQ(table.host.count(ActionKind::expired), 0U);
+  EXPECT_EQ(table.host.count(ActionKind::finished), 4U);
+}
+
 TEST(PlannerMemory, ProjectedWithoutHistoryReservesAsNoEvictDoes) {
   Table table(small_world(Policy::projected(), 40));
   for (int i = 0; i < 12; ++i) table.submit(prompt_of(2, 17));

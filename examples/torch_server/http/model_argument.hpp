@@ -1,0 +1,31 @@
+// A model as a command line names it: NAME=random:SIZE or NAME=DIR.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "mais/result.hpp"
+#include "shape.hpp"
+#include "weights.hpp"
+
+namespace torch_server {
+
+struct ModelArgument {
+  std::string name{};
+  Role role = Role::decoder;
+  Shape shape{};
+  std::string folder{};    // of config.json and safetensors files; empty: random weights
+  std::uint64_t seed = 1;  // of random weights
+};
+
+// SIZE is a number of parameters (3M, 1.5G), met as closely as whole layers allow. DIR has a
+// config.json. invalid_argument, or the errors of read_shape().
+mais::Result<ModelArgument> parse_model(std::string_view text, Role role, std::uint64_t seed);
+mais::Result<std::unique_ptr<WeightSource>> weights_of(const ModelArgument& model);
+
+// A decoder of about so many parameters, or the smallest there is.
+Shape shape_of_size(std::int64_t parameters, Role role);
+
+}  // namespace torch_server

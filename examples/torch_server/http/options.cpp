@@ -1,0 +1,201 @@
+#include "options.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <iostream>
+#include <utility>
+
+#include <CLI/CLI.hpp>
+
+#include "../../plain_formatter.hpp"
+#include "mais/files/unit_text.hpp"
+
+namespace torch_server {
+
+namespace {
+
+constexpr const char* kAbout =
+    R"(Serves models on this machine's CPU over OpenAI's HTTP interface, all of them
+in one memory budget with a hard cap. Models are given by --model and --embedder:
+a folder with config.json and safetensors files, or random weights of some size.
+
+  torch_server --model small=random:3M --memory 128MiB --port 8080
+  curl localhost:8080/v1/completions -H 'content-type: application/json' \
+    -d '{"model": "small", "prompt": "Once", "max_tokens": 20}')";
+
+constexpr const char* kFooter =
+    R"(Headers of a request: x-mais-tenant (or authorization: Bearer TENANT, or
+x-gateway-inference-fairness-id), x-mais-class (realtime, streaming, batch),
+x-slo-ttft-ms, x-slo-tpot-ms. docs/torch_server.md says more.
+
+SIGTERM and SIGINT: takes no more requests, ends those that run, then ends itself;
+a second one ends it at once. Exit status: 0 ended as asked, 1 it could not start,
+2 wrong options.)";
+
+// "a=4,b": weights, 1 where none is said.
+mais::Result<std::vector<mais::Tenant>> parse_tenants(const std::string& text) {
+  std::vector<mais::Tenant> tenants;
+  std::size_t at = 0;
+  while (at <= text.size()) {
+    const std::size_t end = std::min(text.find(',', at), text.size());
+    const std::string one = text.substr(at, end - at);
+    const auto equals = one.find('=');
+    mais::Tenant tenant{.name = one.substr(0, equals)};
+    if (equals != std::string::npos) {
+      try {
+        std::size_t used = 0;
+        tenant.weight = std::stod(one.substr(equals + 1), &used);
+        if (used != one.size() - equals - 1) tenant.weight = 0;
+      } catch (const std::exception&) {
+        tenant.weight = 0;
+      }
+    }
+    if (tenant.name.empty() || !(tenant.weight > 0) || !std::isfinite(tenant.weight)) {
+      return mais::fail(mais::ErrorCode::invalid_argument,
+                        "'" + one + "' is no NAME or NAME=WEIGHT with a weight above 0");
+    }
+    tenants.push_back(std::move(tenant));
+    at = end + 1;
+  }
+  return tenants;
+}
+
+struct Texts {
+  std::vector<std::string> models{}, embedders{};
+  std::string memory = "512MiB", tenants = "default", give_up = "30 s", drain = "10 s",
+              max_body = "1MiB", receive = "10 s";
+  std::uint64_t seed = 1;
+  std::int64_t step = 256;
+  bool no_library = false;
+};
+
+// What the texts say; the message of the first that is wrong.
+mais::Result<void> read_texts(const Texts& texts, Options& options) {
+  const auto wrong = [](const char* option, const mais::Error& error) {
+    return mais::fail(mais::ErrorCode::invalid_argument,
+                      std::string(option) + ": " + error.message);
+  };
+  std::uint64_t seed = texts.seed;
+  for (const auto role : {Role::decoder, Role::encoder}) {
+    const bool decoder = role == Role::decoder;
+    for (const auto& text : decoder ? texts.models : texts.embedders) {
+      auto model = parse_model(text, role, seed++);
+      if (!model) return wrong(decoder ? "--model" : "--embedder", model.error());
+      for (const auto& other : options.models) {
+        if (other.name == model->name) {
+          return mais::fail(mais::ErrorCode::invalid_argument,
+                            "two models have the name '" + model->name + "'");
+        }
+      }
+      options.models.push_back(std::move(*model));
+    }
+  }
+  const auto bytes = [&](const char* option, const std::string& text, mais::Bytes& to) {
+    auto read = mais::files::parse_bytes(text);
+    if (read && *read <= mais::Bytes(0)) {
+      read = mais::fail(mais::ErrorCode::invalid_argument, "must be above 0");
+    }
+    if (!read) return mais::Result<void>(wrong(option, read.error()));
+    to = *read;
+    return mais::Result<void>();
+  };
+  const auto duration = [&](const char* option, const std::string& text, mais::Duration& to) {
+    auto read = mais::files::parse_duration(text);
+    if (read && *read <= mais::Duration(0)) {
+      read = mais::fail(mais::ErrorCode::invalid_argument, "must be above 0");
+    }
+    if (!read) return mais::Result<void>(wrong(option, read.error()));
+    to = *read;
+    return mais::Result<void>();
+  };
+  auto tenants = parse_tenants(texts.tenants);
+  if (!tenants) return wrong("--tenants", tenants.error());
+  options.tenants = std::move(*tenants);
+  mais::Bytes body;
+  mais::Duration give_up{}, receive{};
+  for (const auto& read :
+       {bytes("--memory", texts.memory, options.set.memory),
+        bytes("--max-body", texts.max_body, body), duration("--give-up", texts.give_up, give_up),
+        duration("--drain", texts.drain, options.drain),
+        duration("--receive", texts.receive, receive)}) {
+    if (!read) return read;
+  }
+  options.http.max_body = static_cast<std::size_t>(body.count());
+  options.http.receive = std::chrono::ceil<std::chrono::milliseconds>(receive);
+  options.give_up = give_up;
+  options.library = !texts.no_library;
+  options.set.max_step_tokens = mais::Tokens(texts.step);
+  return {};
+}
+
+}  // namespace
+
+tl::expected<Options, ExitStatus> read_options(int argc, char** argv) {
+  Options options;
+  Texts texts;
+  CLI::App app(kAbout);
+  app.name("torch_server");
+  app.footer(kFooter);
+  app.formatter(std::make_shared<example::PlainFormatter>());
+  app.get_formatter()->column_width(29);
+
+  const auto add = [&](const char* group, const char* name, auto& to, const char* type,
+                       const std::string& says) {
+    return app.add_option(name, to, says)->type_name(type)->group(group);
+  };
+  const char* what = "What to serve";
+  add(what, "--model", texts.models, "NAME=random:SIZE|DIR", "A decoder; may be repeated");
+  add(what, "--embedder", texts.embedders, "NAME=random:SIZE|DIR", "An encoder; may be repeated");
+  add(what, "--seed", texts.seed, "N", "Of random weights (default 1)");
+  const char* how = "With how much, for whom";
+  add(how, "--memory", texts.memory, "SIZE",
+      "Cap of all that engines allocate (default " + texts.memory + ")");
+  add(how, "--tenants", texts.tenants, "NAME=WEIGHT,...", "Whose requests count how much");
+  add(how, "--max-queued", options.max_queued, "N", "Requests that may wait (default 256)")
+      ->check(CLI::Range(std::size_t{1}, std::size_t{1'000'000}));
+  add(how, "--give-up", texts.give_up, "TIME",
+      "A request not started by then expires (default " + texts.give_up + ")");
+  add(how, "--max-sequences", options.set.max_sequences, "N", "In one step (default 32)")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1024}));
+  add(how, "--max-step-tokens", texts.step, "N", "In one step (default 256)")
+      ->check(CLI::Range(std::int64_t{16}, std::int64_t{16384}));
+  add(how, "--journal", options.journal, "FILE",
+      "What the scheduler does, for replay --journal; an old one is replaced");
+  app.add_flag("--no-library", texts.no_library,
+               "For comparison: every request is admitted when it comes")
+      ->group(how);
+  const char* where = "Where";
+  add(where, "--host", options.http.host, "ADDRESS", "To listen on (default 127.0.0.1)");
+  add(where, "--port", options.http.port, "N", "0, the default: any that is free; it is printed")
+      ->check(CLI::Range(0, 65535));
+  add(where, "--max-connections", options.http.max_connections, "N", "At once (default 256)")
+      ->check(CLI::Range(std::size_t{1}, std::size_t{16384}));
+  add(where, "--max-body", texts.max_body, "SIZE", "Of a request (default " + texts.max_body + ")");
+  add(where, "--receive", texts.receive, "TIME",
+      "A client has to send a whole request in (default " + texts.receive + ")");
+  add(where, "--drain", texts.drain, "TIME",
+      "What runs may go on when the server ends (default " + texts.drain + ")");
+
+  const auto wrong = [](const std::string& message) {
+    std::cerr << "torch_server: " << message << "\nTry torch_server --help.\n";
+    return tl::unexpected(ExitStatus{2});
+  };
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    std::cout << app.help();
+    return tl::unexpected(ExitStatus{0});
+  } catch (const CLI::ParseError& error) {
+    return wrong(error.what());
+  }
+  if (texts.models.empty() && texts.embedders.empty()) {
+    return wrong("there is nothing to serve: give a --model or an --embedder");
+  }
+  if (auto read = read_texts(texts, options); !read) return wrong(read.error().message);
+  if (options.journal && !options.library) {
+    return wrong("--journal needs the library: leave --no-library out");
+  }
+  return options;
+}
+
+}  // namespace torch_server
