@@ -2,7 +2,7 @@
 // every product and every element-wise kernel sees a number of rows out of one TileLadder.
 //
 // Matrices are kept as [inputs, outputs], the way in which products of few rows are fastest and
-// agree with products of many (docs/torch_server.md).
+// agree with products of many (docs/torch_engines.md).
 #pragma once
 
 #include <concepts>
