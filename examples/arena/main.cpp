@@ -13,6 +13,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "../write_file.hpp"
 #include "mais/files/operator_graph_csv.hpp"
 #include "mais/files/operator_graph_json.hpp"
 #ifdef ARENA_READS_ONNX
@@ -277,9 +278,7 @@ bool write(const std::string& path, const std::string& text) {
     std::cout << text << std::flush;
     return static_cast<bool>(std::cout);
   }
-  std::ofstream out(path, std::ios::binary);
-  out << text << std::flush;
-  return static_cast<bool>(out);
+  return example::write_file(path, text);
 }
 
 }  // namespace

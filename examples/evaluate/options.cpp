@@ -6,6 +6,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "../command_line.hpp"
 #include "../plain_formatter.hpp"
 
 namespace evaluate {
@@ -72,28 +73,20 @@ tl::expected<Options, ExitStatus> read_options(int argc, char** argv,
       ->type_name("N")
       ->check(CLI::Range(std::size_t{1}, std::size_t{2}));
 
-  const auto wrong = [](const std::string& message, int code) {
-    std::cerr << "evaluate: " << message << (code == 2 ? "\nTry evaluate --help.\n" : "\n");
-    return tl::unexpected(ExitStatus{code});
-  };
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::CallForHelp&) {
-    std::cout << app.help();
-    return tl::unexpected(ExitStatus{0});
-  } catch (const CLI::ParseError& error) {
-    return wrong(error.what(), 2);
+  if (const auto status = example::read_arguments(app, "evaluate", argc, argv)) {
+    return tl::unexpected(ExitStatus{*status});
   }
   for (const std::string& name : options.only) {
     if (std::find(studies.begin(), studies.end(), name) == studies.end()) {
-      return wrong("no study '" + name + "'; there are " + joined(studies), 2);
+      return tl::unexpected(ExitStatus{example::wrong_usage(
+          "evaluate", "no study '" + name + "'; there are " + joined(studies))});
     }
   }
   if (data && !has_traces(*data)) {
-    return wrong(*data +
-                     ": holds no traces/azure_llm_2023_conv.csv and "
-                     "traces/mooncake_conversation.jsonl",
-                 1);
+    std::cerr << "evaluate: " << *data
+              << ": holds no traces/azure_llm_2023_conv.csv and "
+                 "traces/mooncake_conversation.jsonl\n";
+    return tl::unexpected(ExitStatus{1});
   }
   if (!data && !synthetic) {
     const char* shared = std::getenv("MAIS_SHARED_DATA");

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 
+#include "../write_file.hpp"
 #include "mais/sim/report.hpp"
 
 namespace evaluate {
@@ -13,10 +13,8 @@ namespace {
 using namespace mais;
 
 Result<void> write(const std::filesystem::path& path, const std::string& text) {
-  std::ofstream file(path, std::ios::binary);
-  file << text;
-  file.close();
-  if (!file) return fail(ErrorCode::io_error, path.string() + ": cannot be written");
+  if (!example::write_file(path, text))
+    return fail(ErrorCode::io_error, path.string() + ": cannot be written");
   return {};
 }
 

@@ -5,6 +5,7 @@
 #include <iostream>
 #include <iterator>
 
+#include "../write_file.hpp"
 #include "mais/files/machine_json.hpp"
 #include "mais/sim/presets.hpp"
 #include "options.hpp"
@@ -76,10 +77,9 @@ int main(int argc, char** argv) {
     reports.push_back(std::move(*report));
   }
   if (!options->html.empty()) {
-    std::ofstream page(options->html, std::ios::binary);
-    page << fit::as_page(*subject, reports);
-    page.close();
-    if (!page) return fault(options->html + ": cannot be written");
+    if (!example::write_file(options->html, fit::as_page(*subject, reports))) {
+      return fault(options->html + ": cannot be written");
+    }
   }
   if (options->json) {
     std::cout << fit::as_json(*subject, reports);

@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "../command_line.hpp"
 #include "../plain_formatter.hpp"
 #include "mais/sim/presets.hpp"
 
@@ -131,14 +132,8 @@ tl::expected<Options, ExitStatus> read_options(int argc, char** argv) {
       ->type_name("FILE")
       ->group(how);
 
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::CallForHelp&) {
-    std::cout << app.help();
-    return tl::unexpected(ExitStatus{0});
-  } catch (const CLI::ParseError& error) {
-    std::cerr << "fit: " << error.what() << "\nTry fit --help.\n";
-    return tl::unexpected(ExitStatus{2});
+  if (const auto status = example::read_arguments(app, "fit", argc, argv)) {
+    return tl::unexpected(ExitStatus{*status});
   }
   if (kv_type) options.footprint.kv_type = *kv_type;
   options.footprint.windows = !keep_windows;

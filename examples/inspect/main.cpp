@@ -3,6 +3,7 @@
 #include <iostream>
 #include <iterator>
 
+#include "../write_file.hpp"
 #include "live_view.hpp"
 #include "mais/probe/probe.hpp"
 #include "options.hpp"
@@ -24,14 +25,6 @@ Result<MachineRecord> load(const std::string& path) {
   return parse_record(text, path);
 }
 
-// True when it was written.
-bool save(const MachineRecord& record, const std::string& path) {
-  std::ofstream file(path, std::ios::binary);
-  file << to_text(record);
-  file.close();
-  return static_cast<bool>(file);
-}
-
 // The machine, or the record of one, as readings; written to a file where that was asked for.
 Result<Readings> look(const inspect::Options& options) {
   if (options.from) {
@@ -42,7 +35,7 @@ Result<Readings> look(const inspect::Options& options) {
   if (!options.record) return read_machine(options.probe);
   const Result<MachineRecord> record = record_machine(options.probe);
   if (!record) return tl::unexpected<Error>(record.error());
-  if (!save(*record, *options.record)) {
+  if (!example::write_file(*options.record, to_text(*record))) {
     return fail(ErrorCode::io_error, *options.record + ": cannot be written");
   }
   return readings_of(*record);

@@ -1,9 +1,10 @@
 #include "options.hpp"
 
-#include <iostream>
 #include <memory>
 
 #include <CLI/CLI.hpp>
+
+#include "../command_line.hpp"
 
 namespace inspect {
 
@@ -97,14 +98,8 @@ tl::expected<Options, ExitStatus> read_options(int argc, char** argv) {
       ->group(how);
   static_cast<void>(measure);
 
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::CallForHelp&) {
-    std::cout << app.help();
-    return tl::unexpected(ExitStatus{0});
-  } catch (const CLI::ParseError& error) {
-    std::cerr << "inspect: " << error.what() << "\nTry inspect --help.\n";
-    return tl::unexpected(ExitStatus{2});
+  if (const auto status = example::read_arguments(app, "inspect", argc, argv)) {
+    return tl::unexpected(ExitStatus{*status});
   }
   return options;
 }

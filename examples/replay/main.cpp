@@ -1,10 +1,10 @@
 // Replays a trace against the scheduler under a simulated clock, or a scheduler's journal; see
 // --help.
 #include <cstdio>
-#include <fstream>
 #include <iostream>
 
 #include "../progress.hpp"
+#include "../write_file.hpp"
 #include "journal_study.hpp"
 #include "mais/sim/report.hpp"
 #include "options.hpp"
@@ -28,11 +28,9 @@ bool write(const std::string& path, const std::string& text) {
     std::cout << text;
     return std::cout.flush().good();
   }
-  std::ofstream file(path, std::ios::binary);
-  file << text;
-  file.close();
-  if (!file) std::cerr << "replay: " << path << ": cannot be written\n";
-  return static_cast<bool>(file);
+  const bool written = example::write_file(path, text);
+  if (!written) std::cerr << "replay: " << path << ": cannot be written\n";
+  return written;
 }
 
 // True when everything that the options name was written.

@@ -7,6 +7,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "../command_line.hpp"
 #include "../plain_formatter.hpp"
 #include "mais/files/config_json.hpp"
 #include "mais/files/unit_text.hpp"
@@ -151,16 +152,10 @@ tl::expected<Options, ExitStatus> read_options(int argc, char** argv) {
   }
 
   const auto wrong = [](const std::string& message) {
-    std::cerr << "replay: " << message << "\nTry replay --help.\n";
-    return tl::unexpected(ExitStatus{2});
+    return tl::unexpected(ExitStatus{example::wrong_usage("replay", message)});
   };
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::CallForHelp&) {
-    std::cout << app.help();
-    return tl::unexpected(ExitStatus{0});
-  } catch (const CLI::ParseError& error) {
-    return wrong(error.what());
+  if (const auto status = example::read_arguments(app, "replay", argc, argv)) {
+    return tl::unexpected(ExitStatus{*status});
   }
   if (std::string problem = check_policies(options.policies); !problem.empty()) {
     return wrong(problem);

@@ -1,23 +1,7 @@
 #!/usr/bin/env bash
 # The fit command as a user meets it: fit_command_test.sh <fit> <write_models>
-set -uo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/../command_test.sh" "$1"
 program=$1
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-failures=0
-
-# expect <what> <exit status> <pattern in what it says> <arguments...>
-expect() {
-  local what=$1 status=$2 pattern=$3
-  shift 3
-  local said
-  said=$("$program" "$@" 2>&1)
-  local got=$?
-  if [ $got -ne "$status" ] || ! grep -qE -- "$pattern" <<<"$said"; then
-    echo "FAILED: $what: status $got (expected $status), said: $said"
-    failures=$((failures + 1))
-  fi
-}
 
 "$2" "$folder" || exit 1
 gguf=$folder/llama8b-00001-of-00002.gguf

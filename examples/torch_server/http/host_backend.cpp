@@ -66,13 +66,8 @@ std::string HostBackend::metrics() {
       .value(counts.saved_steps)
       .metric("torch_server_allocation_refusals_total", Kind::counter,
               "Allocations that the budget refused, reclaims included.")
-      .value(refusals)
-      .metric("torch_server_memory_used_bytes", Kind::gauge, "Bytes that all engines hold.")
-      .value(models_.used().count())
-      .metric("torch_server_memory_peak_bytes", Kind::gauge, "The most that they held at once.")
-      .value(models_.peak().count())
-      .metric("torch_server_memory_cap_bytes", Kind::gauge, "What they may hold.")
-      .value(models_.cap().count());
+      .value(refusals);
+  models_.tell_memory(text);
   return std::move(text).text();
 }
 

@@ -123,11 +123,16 @@ HostConfigOptions ModelSet::host_options() const {
           .prefix_block = Tokens(options_.page.count())};
 }
 
-Bytes ModelSet::used() {
-  return shared_.exclusively([&](mais::core::Ledger& ledger) { return ledger.used(root_); });
-}
-Bytes ModelSet::peak() {
-  return shared_.exclusively([&](mais::core::Ledger& ledger) { return ledger.peak(root_); });
+void ModelSet::tell_memory(GaugeText& text) {
+  using Kind = GaugeText::Kind;
+  text.metric("torch_server_memory_used_bytes", Kind::gauge, "Bytes that all engines hold.")
+      .value(shared_.exclusively([&](mais::core::Ledger& ledger) { return ledger.used(root_); })
+                 .count())
+      .metric("torch_server_memory_peak_bytes", Kind::gauge, "The most that they held at once.")
+      .value(shared_.exclusively([&](mais::core::Ledger& ledger) { return ledger.peak(root_); })
+                 .count())
+      .metric("torch_server_memory_cap_bytes", Kind::gauge, "What they may hold.")
+      .value(options_.memory.count());
 }
 
 }  // namespace torch_server

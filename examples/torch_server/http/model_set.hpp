@@ -10,6 +10,7 @@
 #include "backend.hpp"
 #include "budgets.hpp"
 #include "engine.hpp"
+#include "gauge_text.hpp"
 #include "host_config.hpp"
 #include "mais/core/ledger.hpp"
 #include "mais/memory/budgeted_resource.hpp"
@@ -46,9 +47,8 @@ class ModelSet {
   const std::vector<ServedModel>& served() const { return served_; }
   HostConfigOptions host_options() const;
 
-  mais::Bytes cap() const { return options_.memory; }
-  mais::Bytes used();
-  mais::Bytes peak();
+  // What all engines hold and held at most, and the cap, as metrics.
+  void tell_memory(GaugeText& text);
 
  private:
   struct Budget {

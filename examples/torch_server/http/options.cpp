@@ -7,6 +7,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "../../command_line.hpp"
 #include "../../plain_formatter.hpp"
 #include "mais/files/unit_text.hpp"
 
@@ -177,16 +178,10 @@ tl::expected<Options, ExitStatus> read_options(int argc, char** argv) {
       "What runs may go on when the server ends (default " + texts.drain + ")");
 
   const auto wrong = [](const std::string& message) {
-    std::cerr << "torch_server: " << message << "\nTry torch_server --help.\n";
-    return tl::unexpected(ExitStatus{2});
+    return tl::unexpected(ExitStatus{example::wrong_usage("torch_server", message)});
   };
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::CallForHelp&) {
-    std::cout << app.help();
-    return tl::unexpected(ExitStatus{0});
-  } catch (const CLI::ParseError& error) {
-    return wrong(error.what());
+  if (const auto status = example::read_arguments(app, "torch_server", argc, argv)) {
+    return tl::unexpected(ExitStatus{*status});
   }
   if (texts.models.empty() && texts.embedders.empty()) {
     return wrong("there is nothing to serve: give a --model or an --embedder");

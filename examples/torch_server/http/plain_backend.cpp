@@ -189,13 +189,8 @@ std::string PlainBackend::metrics() {
       .value(failures_.load())
       .metric("torch_server_failed_requests_total", Kind::counter,
               "Requests that ended because an allocation failed.")
-      .value(failed_requests_.load())
-      .metric("torch_server_memory_used_bytes", Kind::gauge, "Bytes that all engines hold.")
-      .value(models_.used().count())
-      .metric("torch_server_memory_peak_bytes", Kind::gauge, "The most that they held at once.")
-      .value(models_.peak().count())
-      .metric("torch_server_memory_cap_bytes", Kind::gauge, "What they may hold.")
-      .value(models_.cap().count());
+      .value(failed_requests_.load());
+  models_.tell_memory(text);
   return std::move(text).text();
 }
 

@@ -8,7 +8,9 @@
 
 #include <CLI/CLI.hpp>
 
+#include "../../command_line.hpp"
 #include "../../plain_formatter.hpp"
+#include "../../write_file.hpp"
 #include "clients.hpp"
 #include "report.hpp"
 
@@ -25,11 +27,9 @@ int fail_with(const std::string& message) {
 }
 
 bool write(const std::string& path, const std::string& text) {
-  std::ofstream file(path, std::ios::binary);
-  file << text;
-  file.close();
-  if (!file) std::cerr << "torch_load: " << path << ": cannot be written\n";
-  return static_cast<bool>(file);
+  const bool written = example::write_file(path, text);
+  if (!written) std::cerr << "torch_load: " << path << ": cannot be written\n";
+  return written;
 }
 
 int make_page(const std::string& page, const std::vector<std::string>& results) {
@@ -82,15 +82,7 @@ int main(int argc, char** argv) {
   app.add_option("--page", page, "Makes a page with plots of --results")->type_name("FILE");
   app.add_option("--results", results, "Files that --json wrote")->type_name("FILE...");
   app.add_flag("--strict", strict, "Fail when something was lost");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::CallForHelp&) {
-    std::cout << app.help();
-    return 0;
-  } catch (const CLI::ParseError& error) {
-    std::cerr << "torch_load: " << error.what() << "\nTry torch_load --help.\n";
-    return 2;
-  }
+  if (const auto status = example::read_arguments(app, "torch_load", argc, argv)) return *status;
   if (!page.empty()) return make_page(page, results);
   if (target.port <= 0 || !(seconds > 0) || (!(rate > 0) && !(measure >= 1))) {
     std::cerr << "torch_load: give --port, and --rate or --measure\nTry torch_load --help.\n";
