@@ -16,6 +16,11 @@ namespace mais::files {
 // A text of a hostile file, fit to stand in one line of a message: at most 80 characters.
 std::string shown(std::string_view text);
 
+// parse_error "path: problem".
+inline tl::unexpected<Error> wrong_file(const std::string& path, const std::string& problem) {
+  return fail(ErrorCode::parse_error, path + ": " + problem);
+}
+
 class ByteSource {
  public:
   virtual ~ByteSource() = default;

@@ -11,6 +11,9 @@
 
 namespace mais::files {
 
+// Architecture::margin of one that is read as a plain decoder because it is not known.
+inline constexpr double kGuessMargin = 0.25;
+
 // Names of the matrices in the published checkpoint; two that are equal are one matrix there.
 struct LinearNames {
   std::string_view q = "q_proj", k = "k_proj", v = "v_proj", o = "o_proj";

@@ -350,23 +350,19 @@ std::string part_name(const std::string& stem, std::int64_t part, std::int64_t p
   return stem + ending.data();
 }
 
-tl::unexpected<Error> wrong(const std::string& path, const std::string& problem) {
-  return fail(ErrorCode::parse_error, path + ": " + problem);
-}
-
 // The other parts' tensors into the file read first, in the order of the parts.
 Result<ModelFile> read_split(const std::string& path, const ModelFile& asked, std::int64_t parts,
                              const ReadLimits& limits) {
   if (parts > limits.parts || parts < 1) {
-    return wrong(path, "it says it is split in " + std::to_string(parts) + "; at most " +
-                           std::to_string(limits.parts) + " parts are read");
+    return wrong_file(path, "it says it is split in " + std::to_string(parts) + "; at most " +
+                                std::to_string(limits.parts) + " parts are read");
   }
   const std::int64_t number = asked.integer("split.no").value_or(-1);
   const std::string stem = path.substr(0, path.size() < kEnding ? 0 : path.size() - kEnding);
   if (number < 0 || number >= parts || path != part_name(stem, number + 1, parts)) {
-    return wrong(path, "it says it is part " + std::to_string(number + 1) + " of " +
-                           std::to_string(parts) + ", so its name must end in '" +
-                           part_name("", number + 1, parts) + "'; give it back its name");
+    return wrong_file(path, "it says it is part " + std::to_string(number + 1) + " of " +
+                                std::to_string(parts) + ", so its name must end in '" +
+                                part_name("", number + 1, parts) + "'; give it back its name");
   }
   ModelFile whole;
   std::unordered_set<std::string> names;
@@ -375,8 +371,8 @@ Result<ModelFile> read_split(const std::string& path, const ModelFile& asked, st
     Result<ModelFile> part = read_one(name, limits);
     if (!part) return part;
     if (part->integer("split.count") != parts || part->integer("split.no") != i) {
-      return wrong(name, "it does not say that it is part " + std::to_string(i + 1) + " of " +
-                             std::to_string(parts) + ", as its name does");
+      return wrong_file(name, "it does not say that it is part " + std::to_string(i + 1) + " of " +
+                                  std::to_string(parts) + ", as its name does");
     }
     if (i == 0) {
       whole = std::move(*part);
@@ -386,19 +382,21 @@ Result<ModelFile> read_split(const std::string& path, const ModelFile& asked, st
     whole.parts.push_back(part->parts.front());
     for (TensorEntry& tensor : part->tensors) {
       if (!names.insert(tensor.name).second) {
-        return wrong(name, "the tensor '" + shown(tensor.name) + "' is in another part too");
+        return wrong_file(name, "the tensor '" + shown(tensor.name) + "' is in another part too");
       }
       tensor.part = static_cast<std::uint32_t>(i);
       whole.tensors.push_back(std::move(tensor));
     }
     if (static_cast<std::int64_t>(whole.tensors.size()) > limits.tensors) {
-      return wrong(name, "the parts have more than " + std::to_string(limits.tensors) + " tensors");
+      return wrong_file(name,
+                        "the parts have more than " + std::to_string(limits.tensors) + " tensors");
     }
   }
   const auto total = whole.integer("split.tensors.count");
   if (total && *total != static_cast<std::int64_t>(whole.tensors.size())) {
-    return wrong(path, "the parts have " + std::to_string(whole.tensors.size()) +
-                           " tensors, not the " + std::to_string(*total) + " that part 1 says");
+    return wrong_file(path, "the parts have " + std::to_string(whole.tensors.size()) +
+                                " tensors, not the " + std::to_string(*total) +
+                                " that part 1 says");
   }
   return whole;
 }

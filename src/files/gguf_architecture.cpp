@@ -12,8 +12,6 @@ namespace mais::files {
 
 namespace {
 
-constexpr double kGgufGuessMargin = 0.25;
-
 enum class Kind : std::uint8_t { decoder, mamba, mamba2, jamba, encoder, pair };
 
 // What the metadata leaves to the code that runs the model.
@@ -335,7 +333,7 @@ Result<Architecture> gguf_architecture(const ModelFile& file, const ConfigOption
   constexpr GgufFamily kPlain{"llama"};
   Result<Architecture> guess = Reading(file, kPlain).run();
   if (!guess) return guess;
-  guess->margin = kGgufGuessMargin;
+  guess->margin = kGuessMargin;
   guess->notes.push_back("GUESS: the architecture '" + shown(file.architecture) +
                          "' is not known; read as if it were 'llama', give or take 25 %");
   return guess;

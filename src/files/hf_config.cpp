@@ -10,7 +10,6 @@ namespace mais::files {
 namespace {
 
 constexpr std::size_t kMostConfig = 1 << 20;  // bytes; as a tree they are some fifty times as many
-constexpr double kGuessMargin = 0.25;
 
 // Python writes infinite and undefined numbers as words that JSON does not have; nothing here reads
 // them. Outside of texts only.

@@ -1,10 +1,17 @@
-// How far a JSON parser has read.
+// How far a JSON parser has read, and how deep it may go.
 #pragma once
 
 #include <cstddef>
 #include <iterator>
+#include <string>
 
 namespace mais::files {
+
+inline constexpr int kDeepestNesting = 64;  // of lists and objects
+
+inline std::string nested_too_deep() {
+  return "lists and objects are nested more than " + std::to_string(kDeepestNesting) + " deep";
+}
 
 // Walks the text and leaves behind how far the parser has read.
 class JsonCursor {

@@ -14,8 +14,6 @@ namespace mais::files {
 
 namespace {
 
-constexpr std::size_t kMaxDepth = 64;
-
 // Builds the tree from the parser's events. Every member returns false to stop.
 class TreeBuilder {
  public:
@@ -102,9 +100,7 @@ class TreeBuilder {
     return true;
   }
   bool open(JsonNode::Kind kind) {
-    if (open_.size() == kMaxDepth) {
-      return stop("lists and objects are nested more than " + std::to_string(kMaxDepth) + " deep");
-    }
+    if (open_.size() == kDeepestNesting) return stop(nested_too_deep());
     open_.push_back(place(JsonNode{.kind = kind}));
     keys_.emplace_back();
     return true;

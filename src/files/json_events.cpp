@@ -8,12 +8,6 @@
 
 namespace mais::files {
 
-namespace {
-
-constexpr int kMostOpen = 64;
-
-}  // namespace
-
 // The parser's events in our words.
 class JsonEventsAdapter {
  public:
@@ -53,10 +47,7 @@ class JsonEventsAdapter {
 
  private:
   bool start(bool list) {
-    if (events_.depth_ == kMostOpen) {
-      return events_.stop("lists and objects are nested more than " + std::to_string(kMostOpen) +
-                          " deep");
-    }
+    if (events_.depth_ == kDeepestNesting) return events_.stop(nested_too_deep());
     ++events_.depth_;
     return events_.open(list);
   }

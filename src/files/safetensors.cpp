@@ -25,10 +25,6 @@ std::optional<ElementType> type_named(std::string_view name) {
   return type && !is_block_quantised(*type) ? type : std::nullopt;
 }
 
-tl::unexpected<Error> wrong_tensors(const std::string& path, const std::string& problem) {
-  return fail(ErrorCode::parse_error, path + ": " + problem);
-}
-
 // Takes the header's events: { "name": { "dtype", "shape", "data_offsets" }, "__metadata__": {} }.
 class HeaderEvents : public JsonEvents {
  public:
@@ -233,7 +229,7 @@ Result<ModelFile> read_sharded(const std::string& path, const ReadLimits& limits
   ByteReader reader(**source, 0, (*source)->size());
   if ((*source)->size() >
       static_cast<std::uint64_t>(std::min(limits.header.count(), kMostHeader))) {
-    return wrong_tensors(path, "an index has at most 100 MB");
+    return wrong_file(path, "an index has at most 100 MB");
   }
   const std::string text = reader.text((*source)->size(), "the index");
   if (reader.failed()) return tl::unexpected<Error>(reader.error());
@@ -242,7 +238,7 @@ Result<ModelFile> read_sharded(const std::string& path, const ReadLimits& limits
     return (*source)->wrong(problem->offset, problem->text);
   }
   if (events.file_of.empty()) {
-    return wrong_tensors(path, "it has no \"weight_map\" with the file of each tensor");
+    return wrong_file(path, "it has no \"weight_map\" with the file of each tensor");
   }
   std::sort(events.files.begin(), events.files.end());
   const std::filesystem::path folder = std::filesystem::path(path).parent_path();
@@ -267,9 +263,9 @@ Result<ModelFile> read_sharded(const std::string& path, const ReadLimits& limits
   }
   if (!events.file_of.empty()) {
     const auto& [tensor, name] = *events.file_of.begin();
-    return wrong_tensors(path, "the tensor '" + shown(tensor) + "' is not in '" + shown(name) +
-                                   "', where it is said to be; " +
-                                   std::to_string(events.file_of.size()) + " are missing");
+    return wrong_file(path, "the tensor '" + shown(tensor) + "' is not in '" + shown(name) +
+                                "', where it is said to be; " +
+                                std::to_string(events.file_of.size()) + " are missing");
   }
   return whole;
 }

@@ -2,13 +2,13 @@
 #include <limits>
 
 #include "mais/sim/trace.hpp"
+#include "sim/prefix_block.hpp"
 #include "sim/text_scanner.hpp"
 
 namespace mais::sim {
 
 namespace {
 
-constexpr Tokens kPrefixBlock(512);
 constexpr int kMaxDepth = 32;
 
 struct Line {

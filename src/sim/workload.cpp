@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 
+#include "sim/prefix_block.hpp"
 #include "sim/random.hpp"
 
 namespace mais::sim {
@@ -28,8 +29,6 @@ constexpr Shape kLongContext = {
     {891, 894, 901, 964, 2306, 6909, 15368, 27367, 39552, 85401, 121301, 126195},
     {1, 3, 10, 24, 156, 350, 472, 597, 698, 1120, 2000, 2000}};
 
-constexpr std::int64_t kSharedBlock = 512;
-
 std::int64_t draw(const Quantiles& lengths, Random& random) {
   const double u = random.uniform();
   std::size_t upper = 1;
@@ -42,10 +41,10 @@ std::int64_t draw(const Quantiles& lengths, Random& random) {
 
 // Gives the requests prefixes as if `continued` of them went on where an earlier one had ended.
 void add_sessions(Trace& trace, double continued, Random& random) {
-  trace.prefix_block = Tokens(kSharedBlock);
+  trace.prefix_block = kPrefixBlock;
   for (std::size_t i = 0; i < trace.requests.size(); ++i) {
     TraceRequest& request = trace.requests[i];
-    const auto blocks = static_cast<std::uint32_t>(request.prompt.count() / kSharedBlock);
+    const auto blocks = static_cast<std::uint32_t>(request.prompt.count() / kPrefixBlock.count());
     request.first_prefix = static_cast<std::uint32_t>(trace.hashes.size());
     request.prefix_count = blocks;
     std::uint32_t shared = 0;
