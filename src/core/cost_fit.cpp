@@ -7,8 +7,6 @@ namespace mais::core {
 
 namespace {
 
-// Predictions this good teach nothing: rounding would be fitted.
-constexpr double kExact = 1e-6;
 // Keeps rates where they are that nothing was said of.
 constexpr double kRidge = 1e-4;
 // How far a rate may move from what was first believed, either way.
@@ -41,7 +39,7 @@ void CostFit::observe(const StepWork& work, double seconds) noexcept {
   }
   const double off = (model_.seconds(work) - seconds) / seconds;
   const double weight = errors_.weigh(off);
-  if (std::abs(off) < kExact) return;
+  if (std::abs(off) < UsualError::kExact) return;
 
   // What each rate contributes, as a part of the time taken.
   const bool computing = model_.token_s * work.tokens >= model_.weights_s;

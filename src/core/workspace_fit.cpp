@@ -7,8 +7,6 @@ namespace mais::core {
 
 namespace {
 
-// Predictions this good teach nothing: rounding would be fitted.
-constexpr double kExact = 1e-9;
 // Each goes from where the last observation left off, so that few are enough.
 constexpr int kSweeps = 8;
 
@@ -70,7 +68,7 @@ void WorkspaceFit::observe(Tokens tokens, std::int64_t sequences, Tokens context
       information_[i][j] = keep * information_[i][j] + weight * x * (amount[j] / size);
     }
   }
-  if (std::abs(off) >= kExact) descend();
+  if (std::abs(off) >= UsualError::kExact) descend();
 }
 
 // Minimises over one coefficient after another, none below 0. Where the steps seen do not tell two

@@ -11,6 +11,9 @@ namespace mais::core {
 
 class UsualError {
  public:
+  // Predictions less off than this teach a fit nothing: it would fit rounding.
+  static constexpr double kExact = 1e-6;
+
   // Takes in that a prediction was off by this part of what was observed, and returns the weight
   // of the observation, above 0 and at most 1: beyond three times the usual error the inverse
   // square of its distance. O(1).
