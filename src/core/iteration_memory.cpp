@@ -209,6 +209,7 @@ std::int64_t IterationBatcher::preempt(Context& context, std::uint32_t index, Co
   stop(index, context.sequences);
   const Bytes bytes(sequence.charged);
   const std::int64_t kept = memory_.swap_out(context, sequence, cost_, copy == Copy::yes);
+  if (sequence.swapped != kNoIndex) totals_.swapped_tokens += static_cast<std::uint64_t>(kept);
   free_memory(context, sequence);
   projected_ = false;
   if (!again) {

@@ -206,12 +206,16 @@ TEST_F(SwapTest, APreemptedSequenceComesBackByCopyingInsteadOfComputing) {
   EXPECT_EQ(preempted_, 1);
   EXPECT_GE(moved_out_, 4);
   EXPECT_GE(moved_in_, 4);
+  // Four blocks of its prompt and what it had generated, in whole blocks.
+  EXPECT_GE(planner_.load(InstanceId(0)).swapped_tokens, 16U);
+  EXPECT_LE(planner_.load(InstanceId(0)).swapped_tokens, 23U);
 }
 
 TEST_F(SwapTest, WithoutSwappingAllIsComputedAgain) {
   EXPECT_GE(computed_for_the_late_one(false), 2 * 17);
   EXPECT_EQ(preempted_, 1);
   EXPECT_EQ(moved_in_, 0);
+  EXPECT_EQ(planner_.load(InstanceId(0)).swapped_tokens, 0U);
 }
 
 TEST_F(SwapTest, ALinkThatIsSlowerThanComputingIsNotUsed) {
