@@ -28,7 +28,7 @@ Variant wrong(const Told& told, bool learning) {
 }
 
 // The right costs, then each wrong one, learned and believed.
-std::vector<Variant> variants() {
+std::vector<Variant> ways_to_know_costs() {
   std::vector<Variant> all = {projected()};
   for (const Told& told : kTold) {
     for (const bool learning : {true, false}) all.push_back(wrong(told, learning));
@@ -63,7 +63,7 @@ std::optional<Job> CostsStudy::at_99(const SettingRef& setting, const Variant& v
 std::vector<Job> CostsStudy::jobs(const Workbench& known) const {
   std::vector<Job> jobs;
   for (const SettingRef& setting : settings_) {
-    for (const Variant& variant : variants()) {
+    for (const Variant& variant : ways_to_know_costs()) {
       jobs.push_back(capacity_of(setting, variant));
       if (auto job = at_99(setting, variant, known)) jobs.push_back(*std::move(job));
     }
@@ -108,7 +108,7 @@ Findings CostsStudy::findings(const Workbench& known) const {
                .rows = {"right costs"},
                .looks = {0},
                .panels = {}};
-  for (const Variant& variant : variants()) {
+  for (const Variant& variant : ways_to_know_costs()) {
     if (!variant.cost_error) continue;
     plot.rows.push_back(variant.name);
     plot.looks.push_back(variant.policy.learn_costs ? 2 : 1);
@@ -121,7 +121,7 @@ Findings CostsStudy::findings(const Workbench& known) const {
     head.push_back(setting->name);
     BarPanel panel{.title = setting->name};
     const double knowing = known.at(capacity_of(setting, projected())).capacity_90;
-    const std::vector<Variant> all = variants();
+    const std::vector<Variant> all = ways_to_know_costs();
     for (std::size_t i = 0; i < all.size(); ++i) {
       const Outcome& at = known.at(capacity_of(setting, all[i]));
       panel.wide.emplace_back(at.capacity_90);

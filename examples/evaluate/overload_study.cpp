@@ -10,7 +10,7 @@ namespace {
 
 constexpr double kLoads[] = {0.25, 0.5, 0.75, 0.9, 1, 1.1, 1.25, 1.5, 1.75, 2, 2.5, 3, 4, 5, 6};
 
-std::vector<Variant> variants() {
+std::vector<Variant> overload_variants() {
   return {projected(), without_ageing(), optimistic()};
 }
 
@@ -36,7 +36,7 @@ std::vector<Job> OverloadStudy::jobs(const Workbench& known) const {
   std::vector<Job> jobs;
   for (const SettingRef& setting : settings_) {
     jobs.push_back(capacity_of(setting, projected()));
-    for (const Variant& variant : variants()) {
+    for (const Variant& variant : overload_variants()) {
       for (Job& job : sweep(setting, variant, known)) jobs.push_back(std::move(job));
     }
   }
@@ -65,7 +65,7 @@ Findings OverloadStudy::findings(const Workbench& known) const {
                     .y_label = "good requests per second",
                     .series = {}};
     std::size_t look = 0;
-    for (const Variant& variant : variants()) {
+    for (const Variant& variant : overload_variants()) {
       Series series{.name = variant.name, .look = look++};
       if (variant.name == "no ageing") series.name = "projected without ageing";
       std::vector<std::string> row = {setting->name, series.name};

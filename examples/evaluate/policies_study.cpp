@@ -5,7 +5,7 @@
 namespace evaluate {
 
 namespace {
-std::vector<Variant> variants() {
+std::vector<Variant> policy_variants() {
   return {projected(), optimistic(), no_evict()};
 }
 }  // namespace
@@ -20,7 +20,7 @@ std::optional<Job> PoliciesStudy::at_optimistic(const SettingRef& setting,
 std::vector<Job> PoliciesStudy::jobs(const Workbench& known) const {
   std::vector<Job> jobs;
   for (const SettingRef& setting : settings_.compared()) {
-    for (const Variant& variant : variants()) {
+    for (const Variant& variant : policy_variants()) {
       jobs.push_back(capacity_of(setting, variant));
       jobs.push_back(offline_of(setting, variant));
     }
@@ -41,11 +41,11 @@ Findings PoliciesStudy::findings(const Workbench& known) const {
                .looks = {0, 4, 3},
                .panels = {},
                .columns = 3};
-  for (const Variant& variant : variants()) plot.rows.push_back(variant.name);
+  for (const Variant& variant : policy_variants()) plot.rows.push_back(variant.name);
   std::vector<std::vector<std::string>> rows, attained;
   for (const SettingRef& setting : settings_.compared()) {
     BarPanel panel{.title = setting->name};
-    for (const Variant& variant : variants()) {
+    for (const Variant& variant : policy_variants()) {
       const Outcome& at = known.at(capacity_of(setting, variant));
       const Outcome& offline = known.at(offline_of(setting, variant));
       panel.wide.emplace_back(at.capacity_90);

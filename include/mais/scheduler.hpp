@@ -140,6 +140,10 @@ class Scheduler {
   void memory_measured(SpaceId space, Bytes foreign);
   void limit_changed(InstanceId instance, Bytes state);
   void tenant_limit_changed(TenantId tenant, std::optional<Bytes> limit);
+  // So many pages of an instance were copied one way, one after another, in so long: by
+  // memory::CopyResult, or by whatever else executes core::Step::moves.
+  void moves_measured(InstanceId instance, core::StateMove::Kind kind, std::int64_t pages,
+                      Duration took);
   // Time has passed.
   void tick();
 

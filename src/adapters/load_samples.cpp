@@ -54,7 +54,8 @@ std::vector<LoadMetric> load_metrics() {
        [](const Load& load) { return static_cast<double>(load.prompt_tokens); }},
       {counter_family("mais_prefix_hit_tokens_total", "Prompt tokens found in the prefix cache."),
        [](const Load& load) { return static_cast<double>(load.prefix_hits); }},
-      {counter_family("mais_swapped_tokens_total", "Tokens swapped to the host tier."),
+      {counter_family("mais_swapped_tokens_total",
+                      "Tokens of preempted sequences kept in the host tier."),
        [](const Load& load) { return static_cast<double>(load.swapped_tokens); }},
   };
 }

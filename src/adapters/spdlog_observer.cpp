@@ -33,6 +33,7 @@ enum class Kind : std::uint8_t {
   memory_measured,
   limit_changed,
   tenant_limit_changed,
+  moves_measured,
   missed,
 };
 constexpr std::size_t kKinds = static_cast<std::size_t>(Kind::missed) + 1;
@@ -58,6 +59,7 @@ constexpr std::array<Style, kKinds> kStyles = {{{"accepted", spdlog::level::info
                                                 {"memory_measured", spdlog::level::info},
                                                 {"limit_changed", spdlog::level::info},
                                                 {"tenant_limit_changed", spdlog::level::info},
+                                                {"moves_measured", spdlog::level::debug},
                                                 {"missed", spdlog::level::warn}}};
 
 Kind kind_of(core::ActionKind kind) {
@@ -203,6 +205,12 @@ class SpdlogObserver::Lines {
   void say(const core::event::TenantLimitChanged& event) {
     line(Kind::tenant_limit_changed, "tenant={} limit={}", name_in(config_.tenants, event.tenant),
          event.limit ? std::to_string(event.limit->count()) : "none");
+  }
+  void say(const core::event::MovesMeasured& event) {
+    line(Kind::moves_measured, "instance={} direction={} pages={} took_ms={:.3f}",
+         name_in(config_.instances, event.instance),
+         event.kind == core::StateMove::Kind::out ? "out" : "in", event.pages,
+         to_seconds(event.took) * 1e3);
   }
   template <class Event>
   void say(const Event&) {}

@@ -7,15 +7,6 @@ namespace mais::core {
 
 namespace {
 
-// Predictions this good teach nothing: rounding would be fitted.
-constexpr double kExact = 1e-6;
-// The fit remembers about this many steps, and half of those seen while they are few.
-constexpr double kMemory = 100;
-// An observation this many times farther off than usual counts less.
-constexpr double kOutlier = 3;
-constexpr double kErrorFades = 0.05;
-constexpr double kErrorAtFirst = 0.5;
-constexpr double kLeastError = 0.01;  // that is taken for usual
 // Keeps rates where they are that nothing was said of.
 constexpr double kRidge = 1e-4;
 // How far a rate may move from what was first believed, either way.
@@ -38,21 +29,17 @@ void CostFit::guess(const StepWork& work, double seconds) noexcept {
 void CostFit::observe(const StepWork& work, double seconds) noexcept {
   if (!(seconds > 0) || !(work.tokens > 0)) return;
   const auto rate = rates();
-  if (observed_ == 0) {
+  if (observed() == 0) {
     const bool unknown = std::all_of(rate.begin(), rate.end(), [](double* r) { return *r <= 0; });
     if (unknown) guess(work, seconds);
     for (std::size_t i = 0; i < kRates; ++i) {
       unit_[i] = *rate[i];
       factor_[i] = 1;
     }
-    error_ = kErrorAtFirst;
   }
-  ++observed_;
   const double off = (model_.seconds(work) - seconds) / seconds;
-  const double usual = std::max(error_, kLeastError);
-  const double clipped = std::min(std::abs(off), kOutlier * usual);
-  error_ += kErrorFades * (clipped - error_);
-  if (std::abs(off) < kExact) return;
+  const double weight = errors_.weigh(off);
+  if (std::abs(off) < UsualError::kExact) return;
 
   // What each rate contributes, as a part of the time taken.
   const bool computing = model_.token_s * work.tokens >= model_.weights_s;
@@ -62,10 +49,7 @@ void CostFit::observe(const StepWork& work, double seconds) noexcept {
   Vector x;
   for (std::size_t i = 0; i < kRates; ++i) x[i] = unit_[i] * amount[i] / seconds;
 
-  const double distance = std::abs(off) / (kOutlier * usual);
-  const double weight = distance > 1 ? 1 / (distance * distance) : 1;
-  const double memory = std::min(kMemory, 2 + 0.5 * static_cast<double>(observed_));
-  const double keep = 1 - 1 / memory;
+  const double keep = errors_.keep();
   Vector gradient;
   for (std::size_t i = 0; i < kRates; ++i) {
     target_[i] = keep * target_[i] + weight * x[i];

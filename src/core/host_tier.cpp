@@ -6,6 +6,11 @@ namespace mais::core {
 
 namespace {
 
+// A measurement counts as much as so many pages of what was believed before it, and as at most so
+// many times as long or as short as that.
+constexpr double kBelieved = 64;
+constexpr double kFarthest = 4;
+
 // None where both spaces are one memory: nothing has to move.
 Duration page_time(const Link* link, Bytes page) {
   return link == nullptr ? Duration::zero() : page / link->bandwidth + link->latency;
@@ -51,6 +56,21 @@ double HostTier::seconds_through(Time now, std::int64_t blocks) const noexcept {
   const double copying =
       to_seconds(out_.page_time) * static_cast<double>(blocks) * cache_.pages_per_block();
   return std::max(0.0, to_seconds(out_.free - now)) + copying + seconds_in(blocks);
+}
+
+void HostTier::moves_measured(StateMove::Kind kind, std::int64_t pages, Duration took) noexcept {
+  if (pages <= 0 || took <= Duration::zero()) return;
+  Duration& believed = (kind == StateMove::Kind::out ? out_ : in_).page_time;
+  const auto before = static_cast<double>(believed.count());
+  const auto count = static_cast<double>(pages);
+  const double measured = static_cast<double>(took.count()) / count;
+  if (before <= 0) {
+    believed = Duration(static_cast<std::int64_t>(measured));
+    return;
+  }
+  const double taken = std::clamp(measured, before / kFarthest, before * kFarthest);
+  const double after = before + (taken - before) * count / (count + kBelieved);
+  believed = std::max(Duration(static_cast<std::int64_t>(after)), Duration(1));
 }
 
 // --- Copies -------------------------------------------------------------------------------------

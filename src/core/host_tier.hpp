@@ -6,8 +6,8 @@
 // them again. What leaves the tier for others is chosen as in the pool; see PrefixCache.
 //
 // The two directions are independent queues, as StateMove in mais/core/action.hpp says; each copy
-// is predicted to take bytes / bandwidth + latency of its link for each page. Both ends of a copy
-// are busy until its predicted end: neither is dropped before.
+// is predicted to take bytes / bandwidth + latency of its link for each page, corrected by what
+// was measured. Both ends of a copy are busy until its predicted end: neither is dropped before.
 //
 // Account: <host space> -> "<instance> tier". Revocable and without a guarantee: it is a cache.
 #pragma once
@@ -65,6 +65,10 @@ class HostTier {
   // Keeps a block, and those before it, until release(). kNoNode if it is not here.
   Node keep(BlockHash hash);
   void release(Node host) { cache_.leave(host); }
+
+  // So many pages were copied one way in so long. One report that is far off moves the prediction
+  // by little.
+  void moves_measured(StateMove::Kind kind, std::int64_t pages, Duration took) noexcept;
 
   // Ends the copies that should be done by now.
   void land(Time now, PrefixCache& pool);

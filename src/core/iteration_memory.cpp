@@ -209,6 +209,7 @@ std::int64_t IterationBatcher::preempt(Context& context, std::uint32_t index, Co
   stop(index, context.sequences);
   const Bytes bytes(sequence.charged);
   const std::int64_t kept = memory_.swap_out(context, sequence, cost_, copy == Copy::yes);
+  if (sequence.swapped != kNoIndex) totals_.swapped_tokens += static_cast<std::uint64_t>(kept);
   free_memory(context, sequence);
   projected_ = false;
   if (!again) {
@@ -429,13 +430,13 @@ bool IterationBatcher::try_again_or_end(Context& context) {
   const auto held = static_cast<std::uint32_t>(sequence.pages.size());
   const std::uint32_t own = memory_.own_pages(sequence);
   const std::uint32_t whole = std::max(held + 1, pages_to_start(sequence));
-  const std::int64_t asked = memory_.bytes_at(own + (whole - held));
+  // Pages that it shares are not its tenant's, but they are there as long as it is.
+  const Bytes asked(memory_.bytes_at(whole));
+  const Bytes of_tenant(memory_.bytes_at(own + (whole - held)));
   const auto tenant_limit = context.ledger.limit(memory_.tenant_account(sequence.tenant));
   const Bytes bound = memory_.most_of(bound_, sequence.tenant);
-  const Bytes limit = std::min(bound, tenant_limit.value_or(bound));
-  if (Bytes(asked) <= limit) {
-    const Bytes more =
-        Bytes(asked) - memory_.most_of(memory_.limit(context.ledger), sequence.tenant);
+  if (asked <= bound && of_tenant <= tenant_limit.value_or(of_tenant)) {
+    const Bytes more = asked - memory_.most_of(memory_.limit(context.ledger), sequence.tenant);
     if (more <= Bytes(0)) return false;
     memory_.set_limit(context.ledger, memory_.limit(context.ledger) + more);
     return true;
@@ -444,7 +445,9 @@ bool IterationBatcher::try_again_or_end(Context& context) {
   serve(sequence, 0, true);
   free_memory(context, sequence);
   refuse(context, sequence,
-         {.reason = RefusalReason::can_never_fit, .asked = asked, .available = limit.count()});
+         {.reason = RefusalReason::can_never_fit,
+          .asked = asked.count(),
+          .available = std::min(bound, tenant_limit.value_or(bound)).count()});
   return false;
 }
 

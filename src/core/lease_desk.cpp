@@ -58,6 +58,15 @@ Bytes LeaseDesk::serve(Context& context) {
     const AccountId account = tenant_account(lease.tenant);
     const auto granted = context.ledger.try_reserve(account, lease.leased, Hold::firm);
     if (!granted) {
+      // Its tenant's limit may have fallen below it.
+      if (auto refusal = check(context.ledger, lease)) {
+        queue_.cancel(*head);
+        Action action = action_of(lease, ActionKind::refused);
+        action.refusal = *refusal;
+        context.out.list.push_back(action);
+        context.sequences.remove(lease);
+        continue;
+      }
       const Bytes room = context.ledger.headroom(account);
       queue_.block(*head, lease.leased);
       if (lease.leased <= context.ledger.headroom_after_reclaim(account))

@@ -460,6 +460,14 @@ void Planner::tenant_limit_changed(Time now, TenantId tenant, std::optional<Byte
   s.memory_moved(call.context);
 }
 
+void Planner::moves_measured(Time now, InstanceId instance, StateMove::Kind kind,
+                             std::int64_t pages, Duration took, Actions& out) {
+  State& s = *state_;
+  MAIS_EXPECTS(instance.value() < s.instances.size(), "moves were measured of an unknown instance");
+  Call call(s, now, out);
+  s.instances[instance.value()].moves_measured(kind, pages, took);
+}
+
 void Planner::State::advance(Context& context) {
   for (InstanceDesk& desk : instances) desk.advance(context);
   for (LeaseDesk& desk : leases) desk.advance(context);
@@ -509,6 +517,9 @@ void Planner::handle(Time now, const Event& event, Actions& out, Step& step) {
           tenant_limit_changed(now, e.tenant, e.limit, out);
         }
         if constexpr (std::is_same_v<E, event::Tick>) tick(now, out);
+        if constexpr (std::is_same_v<E, event::MovesMeasured>) {
+          moves_measured(now, e.instance, e.kind, e.pages, e.took, out);
+        }
       },
       event);
 }

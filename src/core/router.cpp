@@ -91,6 +91,10 @@ void InstanceDesk::set_tenant_limit(Ledger& ledger, TenantId tenant, std::option
   if (auto* b = std::get_if<IterationBatcher>(&batcher_)) b->tenant_limit_changed();
 }
 
+void InstanceDesk::moves_measured(StateMove::Kind kind, std::int64_t pages, Duration took) {
+  memory().moves_measured(kind, pages, took);
+}
+
 Sequence* InstanceDesk::hand_over(Context& context) {
   auto* b = std::get_if<IterationBatcher>(&batcher_);
   return b == nullptr ? nullptr : b->hand_over(context);

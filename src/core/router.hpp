@@ -27,6 +27,7 @@ class InstanceDesk {
   Bytes state_lacking(const Ledger& ledger, const SequenceTable& sequences) const;
   void set_bound(Ledger& ledger, Bytes state, Bytes guarantee);
   void set_tenant_limit(Ledger& ledger, TenantId tenant, std::optional<Bytes> limit);
+  void moves_measured(StateMove::Kind kind, std::int64_t pages, Duration took);
   Sequence* hand_over(Context& context);
 
   bool has_work() const;

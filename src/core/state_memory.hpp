@@ -125,6 +125,9 @@ class StateMemory {
   // Copies blocks out that were computed since the last call.
   void write_through(Context& context);
   bool has_moves() const noexcept { return tier_.has_moves(); }
+  void moves_measured(StateMove::Kind kind, std::int64_t pages, Duration took) noexcept {
+    tier_.moves_measured(kind, pages, took);
+  }
   void take_moves(std::vector<StateMove>& moves) { tier_.take_moves(moves); }
   Bytes tier_gives_way(Ledger& ledger, Bytes bytes) { return tier_.give_way(ledger, bytes); }
 

@@ -180,6 +180,11 @@ void fields(Archive& archive, Value& event) {
 }
 template <class Archive, Is<core::event::Tick> Value>
 void fields(Archive&, Value&) {}
+template <class Archive, Is<core::event::MovesMeasured> Value>
+void fields(Archive& archive, Value& event) {
+  auto& [instance, kind, pages, took] = event;
+  archive(instance, kind, pages, took);
+}
 
 // A variant: its index, then what it holds.
 inline void fields(ArchiveWriter& archive, const core::Event& event) {

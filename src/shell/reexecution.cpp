@@ -64,6 +64,8 @@ std::optional<std::string> Reexecution::impossible(const core::Event& event) con
     return unknown(m->space.value(), config.machine.spaces.size());
   } else if (const auto* const t = std::get_if<core::event::TenantLimitChanged>(&event)) {
     return unknown(t->tenant.value(), config.tenants.size());
+  } else if (const auto* const v = std::get_if<core::event::MovesMeasured>(&event)) {
+    return unknown(v->instance.value(), underway_.size());
   }
   return std::nullopt;
 }

@@ -132,6 +132,12 @@ void Scheduler::tenant_limit_changed(TenantId tenant, std::optional<Bytes> limit
   enter()->tell(core::event::TenantLimitChanged{.tenant = tenant, .limit = limit});
 }
 
+void Scheduler::moves_measured(InstanceId instance, core::StateMove::Kind kind, std::int64_t pages,
+                               Duration took) {
+  enter()->tell(
+      core::event::MovesMeasured{.instance = instance, .kind = kind, .pages = pages, .took = took});
+}
+
 void Scheduler::tick() {
   const auto shared = enter();
   shared->tell(core::event::Tick{});

@@ -91,6 +91,9 @@ TEST_F(SpdlogObserverTest, SaysStepsWhenAsked) {
   core::Step step;
   ASSERT_TRUE(scheduler.try_next_step(kInstance, step));
   scheduler.report({.step = step.id, .took = 2500us});
+  scheduler.moves_measured(kInstance, core::StateMove::Kind::out, 5, 2500us);
+  EXPECT_THAT(lines(), Contains("debug event=moves_measured t=0.000000 instance=decoder "
+                                "direction=out pages=5 took_ms=2.500"));
   EXPECT_THAT(lines(), Contains(MatchesRegex("debug event=step t=0.000000 step=1 instance=decoder "
                                              "sequences=1 tokens=1 moves=0 predicted_ms=.*")));
   EXPECT_THAT(lines(), Contains("debug event=report t=0.000000 step=1 took_ms=2.500"));

@@ -60,7 +60,7 @@ class HostTierTest : public testing::Test {
       std::int64_t inward = 0;
       for (const StateMove& move : step_.moves) {
         ++(move.kind == StateMove::Kind::out ? moved_out_ : moved_in_);
-        if (move.kind == StateMove::Kind::in) arrival_ = now_ + 16us * ++inward;
+        if (move.kind == StateMove::Kind::in) arrival_ = now_ + page_in_ * ++inward;
       }
       for (const StepEntry& entry : step_.entries) {
         computed += entry.tokens.count();
@@ -82,6 +82,7 @@ class HostTierTest : public testing::Test {
   Host host_{config_};
   Time now_{};
   Time arrival_{};
+  Duration page_in_ = 16us;  // no copy is faster
   Actions out_;
   Step step_;
   std::int64_t moved_out_ = 0, moved_in_ = 0;
@@ -112,6 +113,33 @@ TEST_F(HostTierTest, ATierStaysWithinItsBytesWhateverPassesThroughIt) {
   for (std::uint64_t i = 0; i < 20; ++i) serve(100 * (i + 1), 4);
   EXPECT_GT(moved_out_, 16);
   EXPECT_LE(planner_.load(InstanceId(0)).host_used, 256_B);
+}
+
+TEST_F(HostTierTest, CopiesThatAreMeasuredToBeSlowerThanComputingAreNotMade) {
+  const auto measured = [&](StateMove::Kind kind, std::int64_t pages, Duration took) {
+    planner_.moves_measured(now_, InstanceId(0), kind, pages, took, out_);
+  };
+  serve(100, 4);
+  serve(200, 7);  // takes the whole pool
+  // A page takes 16 us as configured, and a block 4 ms to compute. One report may be wrong.
+  measured(StateMove::Kind::in, 1, 10s);
+  measured(StateMove::Kind::out, 1000, 10s);  // the other way is another link
+  measured(StateMove::Kind::in, 0, 10s);
+  measured(StateMove::Kind::in, 10, Duration(0));
+  EXPECT_LT(serve(100, 4), 17);
+  EXPECT_GT(moved_in_, 0);
+
+  serve(300, 7);
+  for (int i = 0; i < 20; ++i) measured(StateMove::Kind::in, 100, 2s);  // 20 ms a page
+  moved_in_ = 0;
+  EXPECT_EQ(serve(100, 4), 17);
+  EXPECT_EQ(moved_in_, 0);
+
+  serve(400, 7);
+  for (int i = 0; i < 20; ++i) measured(StateMove::Kind::in, 100, 1ms);
+  page_in_ = 10us;
+  EXPECT_LT(serve(100, 4), 17);
+  EXPECT_GT(moved_in_, 0);
 }
 
 // A request that is late runs; one that can be in time needs its memory. Returns how many tokens
@@ -178,12 +206,16 @@ TEST_F(SwapTest, APreemptedSequenceComesBackByCopyingInsteadOfComputing) {
   EXPECT_EQ(preempted_, 1);
   EXPECT_GE(moved_out_, 4);
   EXPECT_GE(moved_in_, 4);
+  // Four blocks of its prompt and what it had generated, in whole blocks.
+  EXPECT_GE(planner_.load(InstanceId(0)).swapped_tokens, 16U);
+  EXPECT_LE(planner_.load(InstanceId(0)).swapped_tokens, 23U);
 }
 
 TEST_F(SwapTest, WithoutSwappingAllIsComputedAgain) {
   EXPECT_GE(computed_for_the_late_one(false), 2 * 17);
   EXPECT_EQ(preempted_, 1);
   EXPECT_EQ(moved_in_, 0);
+  EXPECT_EQ(planner_.load(InstanceId(0)).swapped_tokens, 0U);
 }
 
 TEST_F(SwapTest, ALinkThatIsSlowerThanComputingIsNotUsed) {

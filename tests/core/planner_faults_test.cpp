@@ -349,6 +349,20 @@ TEST(Leases, TakeBackWhatInstancesBorrowed) {
   expect_right(table);
 }
 
+TEST(Leases, AreRefusedWhenTheirTenantsLimitFallsBelowThem) {
+  Table table(small_world(Policy::optimistic()));
+  const RequestId held = table.submit(lease_of(20_B, 1));
+  const RequestId waiting = table.submit(lease_of(22_B, 1));
+  ASSERT_TRUE(granted(table, held));
+  table.tell([&](Planner& p) { p.tenant_limit_changed(table.now, TenantId(1), 21_B, table.out); });
+  ASSERT_NE(table.said(waiting), nullptr);
+  EXPECT_EQ(table.said(waiting)->kind, ActionKind::refused);
+  EXPECT_EQ(table.said(waiting)->refusal.reason, RefusalReason::tenant_over_limit);
+  EXPECT_EQ(table.said(waiting)->refusal.available, 21);
+  EXPECT_TRUE(granted(table, held));
+  expect_right(table);
+}
+
 TEST(Leases, ExpireWhenTheyAreNotGrantedInTime) {
   Table table(small_world(Policy::projected()));
   table.submit(lease_of(20_B));

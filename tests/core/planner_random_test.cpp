@@ -273,8 +273,15 @@ class Trial {
 
   void fault() {
     const std::int64_t dice = random_.below(100);
-    if (dice < 20) {
+    if (dice < 15) {
       call("tick", [&] { planner_.tick(now_, out_); });
+    } else if (dice < 20) {
+      const InstanceId instance = any_instance();
+      const auto kind = random_.one_in(2) ? StateMove::Kind::out : StateMove::Kind::in;
+      const std::int64_t pages = random_.below(100);
+      const Duration took = std::chrono::microseconds(random_.below(100'000));
+      call("moves measured",
+           [&] { planner_.moves_measured(now_, instance, kind, pages, took, out_); });
     } else if (dice < 50) {
       const InstanceId instance = any_instance();
       const Bytes state = config_.instances[instance.value()].state;

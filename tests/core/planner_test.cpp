@@ -87,6 +87,22 @@ TEST(PlannerRefuses, WhatCanNeverFit) {
   expect_refusal(no_evict, lease_of(31_B), RefusalReason::can_never_fit, 31, 30);
 }
 
+TEST(PlannerRefuses, WhatOutgrowsThePoolAloneThoughAPartOfItIsAPrefix) {
+  for (const bool prefix : {false, true}) {
+    Table table(small_world(Policy::optimistic()));  // ten tokens of state
+    Request request = prompt_of(5, 100);
+    if (prefix) request.prefix = {7};
+    const RequestId id = table.submit(request);
+    for (int i = 0; i < 10 && table.turn(); ++i) {
+    }
+    ASSERT_NE(table.said(id), nullptr);
+    EXPECT_EQ(table.said(id)->kind, ActionKind::refused);
+    EXPECT_EQ(table.said(id)->refusal.asked, 48);
+    EXPECT_EQ(table.said(id)->refusal.available, 40);
+    EXPECT_TRUE(table.host.live().empty());
+  }
+}
+
 TEST(PlannerRefuses, FirmMemoryThatIsGuaranteedToAnother) {
   Config config = small_world(Policy::no_evict());
   config.tenants[1].limit.reset();

@@ -93,7 +93,7 @@ TEST(JournalArchive, SaysWhatIsWrong) {
   EXPECT_THAT(problem_of<std::vector<std::uint32_t>>("\x05"
                                                      "abcd"),
               HasSubstr("a list is longer"));
-  EXPECT_THAT(problem_of<core::Event>("\x0b"), HasSubstr("an event is none"));
+  EXPECT_THAT(problem_of<core::Event>("\x0c"), HasSubstr("an event is none"));
 }
 
 // A list's length must not allocate what the file does not have.

@@ -78,6 +78,10 @@ inline void live(Scheduler& scheduler, std::uint64_t seed, int rounds, bool work
     if (random() % 40 == 0) scheduler.memory_measured(kPool, 1_MiB * (random() % 300));
     if (!works) continue;
     if (random() % 60 == 0) scheduler.limit_changed(kInstance, 1_KiB * (512 + random() % 512));
+    if (random() % 60 == 0) {
+      scheduler.moves_measured(kInstance, core::StateMove::Kind::in,
+                               static_cast<std::int64_t>(random() % 9), Duration(random() % 1000));
+    }
     if (random() % 90 == 0) scheduler.instance_lost(kInstance);
     if (random() % 10 == 0) scheduler.instance_back(kInstance);
     for (std::uint32_t instance = 0; instance < 2; ++instance) {

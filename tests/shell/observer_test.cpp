@@ -99,12 +99,13 @@ TEST(Observer, HearsOfEveryEventWithWhatCameOfIt) {
   scheduler.instance_lost(kInstance);
   scheduler.instance_back(kInstance);
   scheduler.tick();
+  scheduler.moves_measured(kInstance, core::StateMove::Kind::in, 3, 2ms);
   scheduler.cancel(id);  // has ended: the planner is not asked
   { const auto lease = scheduler.acquire(lease_of(1_MiB)); }
   (void)scheduler.try_acquire(lease_of(2_GiB));
 
   const auto& seen = recorder->seen;
-  ASSERT_EQ(seen.size(), 13U);
+  ASSERT_EQ(seen.size(), 14U);
   for (std::size_t i = 0; i < seen.size(); ++i) EXPECT_EQ(seen[i].number, i + 1);
   EXPECT_EQ(std::get<core::event::Submit>(seen[0].event).request.tag, 7U);
   EXPECT_EQ(seen[0].actions.at(0).kind, core::ActionKind::accepted);
@@ -123,9 +124,10 @@ TEST(Observer, HearsOfEveryEventWithWhatCameOfIt) {
   EXPECT_TRUE(std::holds_alternative<core::event::InstanceLost>(seen[7].event));
   EXPECT_TRUE(std::holds_alternative<core::event::InstanceBack>(seen[8].event));
   EXPECT_TRUE(std::holds_alternative<core::event::Tick>(seen[9].event));
-  EXPECT_EQ(seen[10].actions.at(1).kind, core::ActionKind::granted);
-  EXPECT_TRUE(std::holds_alternative<core::event::GiveBack>(seen[11].event));
-  EXPECT_EQ(seen[12].actions.at(0).kind, core::ActionKind::refused);
+  EXPECT_EQ(std::get<core::event::MovesMeasured>(seen[10].event).pages, 3);
+  EXPECT_EQ(seen[11].actions.at(1).kind, core::ActionKind::granted);
+  EXPECT_TRUE(std::holds_alternative<core::event::GiveBack>(seen[12].event));
+  EXPECT_EQ(seen[13].actions.at(0).kind, core::ActionKind::refused);
 }
 
 TEST(Observer, MayCallBackWhileItHears) {

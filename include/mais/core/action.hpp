@@ -153,12 +153,18 @@ struct TenantLimitChanged {
   TenantId tenant{};
   std::optional<Bytes> limit{};
 };
-struct Tick {};  // time passed: expiry, leases
+struct Tick {};         // time passed: expiry, leases
+struct MovesMeasured {  // how long copies really take
+  InstanceId instance{};
+  StateMove::Kind kind = StateMove::Kind::out;
+  std::int64_t pages = 0;
+  Duration took{};
+};
 }  // namespace event
 
 using Event =
     std::variant<event::Submit, event::Cancel, event::GiveBack, event::NextStep, event::Report,
                  event::InstanceLost, event::InstanceBack, event::MemoryMeasured,
-                 event::LimitChanged, event::TenantLimitChanged, event::Tick>;
+                 event::LimitChanged, event::TenantLimitChanged, event::Tick, event::MovesMeasured>;
 
 }  // namespace mais::core

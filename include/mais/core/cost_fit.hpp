@@ -15,6 +15,7 @@
 #include <cstdint>
 
 #include "mais/core/cost.hpp"
+#include "mais/core/usual_error.hpp"
 
 namespace mais::core {
 
@@ -30,11 +31,11 @@ class CostFit {
   // A step with this work took so many seconds, above 0. Constant time, no allocation.
   void observe(const StepWork& work, double seconds) noexcept;
 
-  std::uint64_t observed() const noexcept { return observed_; }
+  std::uint64_t observed() const noexcept { return errors_.observed(); }
   // Mean relative error of the predictions of late: |predicted - taken| / taken, fading.
-  double error() const noexcept { return error_; }
+  double error() const noexcept { return observed() == 0 ? 0 : errors_.mean(); }
   // True when enough was seen for the rates to be more than what was configured.
-  bool learned() const noexcept { return observed_ >= kEnough; }
+  bool learned() const noexcept { return observed() >= kEnough; }
 
  private:
   static constexpr std::size_t kRates = 5;
@@ -50,8 +51,7 @@ class CostFit {
   Vector factor_{};
   std::array<Vector, kRates> information_{};  // sum of x x', fading
   Vector target_{};                           // sum of x, fading
-  std::uint64_t observed_ = 0;
-  double error_ = 0;
+  UsualError errors_;
 };
 
 }  // namespace mais::core

@@ -62,6 +62,10 @@ class Planner {
   void memory_measured(Time now, SpaceId space, Bytes foreign, Actions& out);
   void limit_changed(Time now, InstanceId instance, Bytes state, Actions& out);
   void tenant_limit_changed(Time now, TenantId tenant, std::optional<Bytes> limit, Actions& out);
+  // So many pages (> 0) were copied one way, one after another, in so long (> 0; else ignored):
+  // corrects what the links of the configuration say. What is under way stays as predicted.
+  void moves_measured(Time now, InstanceId instance, StateMove::Kind kind, std::int64_t pages,
+                      Duration took, Actions& out);
   void tick(Time now, Actions& out);
 
   // True when next_step() may have something for the instance. O(1); used to wake workers.

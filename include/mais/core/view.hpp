@@ -79,7 +79,7 @@ struct InstanceLoad {
   std::uint64_t recomputed_tokens = 0;  // computed more than once
   std::uint64_t prompt_tokens = 0;      // of requests started
   std::uint64_t prefix_hits = 0;        // tokens among them found in the cache
-  std::uint64_t swapped_tokens = 0;
+  std::uint64_t swapped_tokens = 0;     // of preempted sequences, kept in the host tier
 };
 
 }  // namespace mais::core

@@ -1,0 +1,69 @@
+// Learns how much scratch memory steps take from how much they took: the coefficients of a
+// Workspace, corrected online.
+//
+//   predicted = fixed + per_token * tokens + per_sequence * sequences + per_context_token * context
+//
+// Least squares on relative errors with coefficients >= 0 (by coordinate descent; Franc, Hlavac and
+// Navara, Sequential coordinate-wise algorithm for the non-negative least squares problem, CAIP
+// 2005), with a memory that grows to about a hundred steps and outliers that count less
+// (usual_error.hpp). What nothing was said of keeps its value. No coefficient is ever below 0, so
+// that a prediction never falls where the step is larger.
+//
+// It predicts what is usual. What to reserve is a bound of known confidence on top of it:
+//
+//   const Bytes expected = fit.predict(tokens, sequences, context);
+//   const Bytes reserve = calibration.bound(key, expected);
+//   ... the step takes `measured` ...
+//   if (expected > 0_B) calibration.observe(key, expected, measured);
+//   fit.observe(tokens, sequences, context, measured);
+//
+// A plain value; one user at a time; deterministic: plain arithmetic.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "mais/core/usual_error.hpp"
+#include "mais/model.hpp"
+#include "mais/units.hpp"
+
+namespace mais::core {
+
+class WorkspaceFit {
+ public:
+  WorkspaceFit() = default;
+  // Begins with what configuration or a model file says. Where all is 0, the first step is laid in
+  // halves on the step itself and on its tokens.
+  explicit WorkspaceFit(const Workspace& believed) noexcept;
+
+  // The coefficients as they are believed now, rounded up: to be configured, or kept for the next
+  // start.
+  Workspace workspace() const noexcept;
+  // Rounded up. O(1).
+  Bytes predict(Tokens tokens, std::int64_t sequences, Tokens context) const noexcept;
+
+  // A step with so many tokens computed, sequences in it and tokens of state attended to had
+  // `measured` bytes of scratch memory at its peak. Negative numbers are ignored. O(1), no
+  // allocation.
+  void observe(Tokens tokens, std::int64_t sequences, Tokens context, Bytes measured) noexcept;
+
+  std::uint64_t observed() const noexcept { return errors_.observed(); }
+  // Mean of |predicted - measured| over the larger of the two, of late, fading.
+  double error() const noexcept { return observed() == 0 ? 0 : errors_.mean(); }
+
+ private:
+  static constexpr std::size_t kTerms = 4;
+  using Vector = std::array<double, kTerms>;  // fixed, tokens, sequences, context
+
+  static Vector amounts(Tokens tokens, std::int64_t sequences, Tokens context) noexcept;
+  double expected(const Vector& amount) const noexcept;
+  void descend() noexcept;
+
+  Vector bytes_{};                            // the coefficients
+  std::array<Vector, kTerms> information_{};  // sum of x x', fading
+  Vector target_{};                           // sum of x, fading
+  UsualError errors_;
+};
+
+}  // namespace mais::core
