@@ -77,7 +77,7 @@ Bytes whole(double bytes) {
 TEST(WorkspaceFit, BeginsWithWhatIsBelieved) {
   const WorkspaceFit fit(kTrue);
   EXPECT_EQ(fit.predict(100_tok, 3, 5000_tok), kTrue.bytes(100_tok, 3, 5000_tok));
-  EXPECT_EQ(fit.workspace().per_token, kTrue.per_token);
+  EXPECT_EQ(fit.predict(5000_tok, 3, 5000_tok), kTrue.bytes(5000_tok, 3, 5000_tok));
   EXPECT_EQ(fit.observed(), 0U);
 }
 
@@ -115,7 +115,7 @@ TEST(WorkspaceFit, TermsThatAreNotThereAreFoundToBeNothing) {
     fit.observe(shape.tokens, shape.sequences, shape.context, whole(need(truth, shape)));
   }
   EXPECT_LT(mean_error(fit, random, [&](const Shape& s) { return need(truth, s); }), 0.02);
-  EXPECT_LT(fit.workspace().per_context_token.count(), 16);
+  EXPECT_LT(fit.predict(64_tok, 8, 8000_tok) - fit.predict(64_tok, 8, 0_tok), 128_KiB);
 }
 
 TEST(WorkspaceFit, OutliersDoNotThrowItOff) {
@@ -132,6 +132,23 @@ TEST(WorkspaceFit, OutliersDoNotThrowItOff) {
     EXPECT_LT(mean_error(fit, random, [](const Shape& s) { return need(kTrue, s); }), 0.05)
         << "seed " << seed;
   }
+}
+
+// Products are made of at most 128 rows: beyond them a token costs little more.
+TEST(WorkspaceFit, FindsWhereATileIsFull) {
+  const auto tiled = [](const Shape& s) {
+    const auto tokens = static_cast<double>(s.tokens.count());
+    return 60e3 + 4e3 * std::min(tokens, 128.0) + 340 * tokens +
+           200 * static_cast<double>(s.sequences);
+  };
+  Random random(8);
+  WorkspaceFit fit(kTrue);
+  for (int i = 0; i < 500; ++i) {
+    const Shape shape = shape_of(random);
+    fit.observe(shape.tokens, shape.sequences, shape.context, whole(tiled(shape)));
+  }
+  EXPECT_LT(mean_error(fit, random, tiled), 0.01);
+  EXPECT_TRUE(fit.learned());
 }
 
 TEST(WorkspaceFit, FollowsAnEngineThatChanges) {

@@ -1,20 +1,21 @@
-// Learns how much scratch memory steps take from how much they took: the coefficients of a
-// Workspace, corrected online.
+// Learns how much scratch memory steps take from how much they took.
 //
-//   predicted = fixed + per_token * tokens + per_sequence * sequences + per_context_token * context
+//   predicted = fixed + f(tokens) + per_sequence * sequences + per_context_token * context
 //
-// Least squares on relative errors with coefficients >= 0 (by coordinate descent; Franc, Hlavac and
-// Navara, Sequential coordinate-wise algorithm for the non-negative least squares problem, CAIP
-// 2005), with a memory that grows to about a hundred steps and outliers that count less
-// (usual_error.hpp). What nothing was said of keeps its value. No coefficient is ever below 0, so
-// that a prediction never falls where the step is larger.
+// The form of Workspace, but f may bend at 8, 16, 32, ... tokens: engines compute in tiles, and
+// what a full tile takes is there once. Least squares on relative errors with coefficients >= 0 (by
+// coordinate descent; Franc, Hlavac and Navara, Sequential coordinate-wise algorithm for the
+// non-negative least squares problem, CAIP 2005), with a memory that grows to about a hundred steps
+// and outliers that count less (usual_error.hpp). What nothing was said of keeps its value. No
+// coefficient is ever below 0, so that a prediction never falls where the step is larger.
 //
-// It predicts what is usual. What to reserve is a bound of known confidence on top of it:
+// It predicts what is usual. What to reserve is a bound of known confidence on top of it, once it
+// has learned; until then what was declared:
 //
 //   const Bytes expected = fit.predict(tokens, sequences, context);
-//   const Bytes reserve = calibration.bound(key, expected);
+//   const Bytes reserve = fit.learned() ? calibration.bound(key, expected) : declared;
 //   ... the step takes `measured` ...
-//   if (expected > 0_B) calibration.observe(key, expected, measured);
+//   if (fit.learned()) calibration.observe(key, expected, measured);
 //   fit.observe(tokens, sequences, context, measured);
 //
 // A plain value; one user at a time; deterministic: plain arithmetic.
@@ -37,9 +38,6 @@ class WorkspaceFit {
   // halves on the step itself and on its tokens.
   explicit WorkspaceFit(const Workspace& believed) noexcept;
 
-  // The coefficients as they are believed now, rounded up: to be configured, or kept for the next
-  // start.
-  Workspace workspace() const noexcept;
   // Rounded up. O(1).
   Bytes predict(Tokens tokens, std::int64_t sequences, Tokens context) const noexcept;
 
@@ -49,15 +47,23 @@ class WorkspaceFit {
   void observe(Tokens tokens, std::int64_t sequences, Tokens context, Bytes measured) noexcept;
 
   std::uint64_t observed() const noexcept { return errors_.observed(); }
+  // True when enough was seen for a bound to be learned on top: what is off before would keep that
+  // bound too high for hundreds of steps. A prediction is above 0 bytes then, unless all were 0.
+  bool learned() const noexcept { return observed() >= kEnough; }
   // Mean of |predicted - measured| over the larger of the two, of late, fading.
   double error() const noexcept { return observed() == 0 ? 0 : errors_.mean(); }
 
  private:
-  static constexpr std::size_t kTerms = 4;
-  using Vector = std::array<double, kTerms>;  // fixed, tokens, sequences, context
+  static constexpr std::uint64_t kEnough = 128;
+  static constexpr std::size_t kBends = 10;  // at 8 ... 4096
+  // Where each term stands. A slope is what a token takes between two bends.
+  static constexpr std::size_t kFixed = 0, kSlopes = 1, kPerSequence = kSlopes + kBends + 1,
+                               kPerContextToken = kPerSequence + 1, kTerms = kPerContextToken + 1;
+  using Vector = std::array<double, kTerms>;
 
   static Vector amounts(Tokens tokens, std::int64_t sequences, Tokens context) noexcept;
   double expected(const Vector& amount) const noexcept;
+  void set_per_token(double bytes) noexcept;
   void descend() noexcept;
 
   Vector bytes_{};                            // the coefficients
