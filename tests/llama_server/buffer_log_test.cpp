@@ -28,10 +28,10 @@ TEST(BufferLogTest, SizesAreReadFromTheLinesThatSayThem) {
 }
 
 TEST(BufferLogTest, SeveralBuffersOfAKindAddUp) {
-  const auto sizes = read({"x: CPU compute buffer size =    1.00 MiB",
-                           "x: BLAS compute buffer size =    2.50 MiB",
-                           "llama_kv_cache_unified: size =    1.50 MiB (   512 cells,   2 layers)",
-                           "llama_kv_cache: size =    0.25 MiB (   256 cells,   1 layers)"});
+  const auto sizes =
+      read({"x: CPU compute buffer size =    1.00 MiB", "x: BLAS compute buffer size =    2.50 MiB",
+            "llama_kv_cache_unified: size =    1.50 MiB (   512 cells,   2 layers)",
+            "llama_kv_cache: size =    0.25 MiB (   256 cells,   1 layers)"});
   EXPECT_EQ(sizes.compute, Bytes(7 << 19));
   EXPECT_EQ(sizes.state, Bytes(7 << 18));
 }

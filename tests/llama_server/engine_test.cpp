@@ -1,11 +1,10 @@
 // The engine without a scheduler: steps made by hand, in every way in which steps can be cut.
-#include "llama_engine.hpp"
-
 #include <map>
 #include <random>
 
 #include <gmock/gmock.h>
 
+#include "llama_engine.hpp"
 #include "plain_generation.hpp"
 #include "small_llama.hpp"
 
@@ -47,7 +46,9 @@ class Steps {
     std::vector<std::uint32_t> pages{};
     std::int64_t computed = 0;
     bool restarts = true;
-    Tokens32 emitted() const { return {tokens.begin() + static_cast<std::ptrdiff_t>(prompt), tokens.end()}; }
+    Tokens32 emitted() const {
+      return {tokens.begin() + static_cast<std::ptrdiff_t>(prompt), tokens.end()};
+    }
   };
 
   void add(std::uint64_t request, Tokens32 prompt) {
@@ -135,10 +136,11 @@ class LlamaEngineTest : public testing::Test {
   SmallBudget budget_;
 };
 
-// How clear the model must be in its choices for sums in another order not to change them: above the
-// largest difference of a score that was seen between tokens decoded one by one and eight sequences
-// in chunks, which is 5e-6 where all is kept in 32 bits. Where products round what they multiply to
-// 16 bits, or to 8 in blocks, or attention is fused, the last bit may become one of a rounding.
+// How clear the model must be in its choices for sums in another order not to change them: above
+// the largest difference of a score that was seen between tokens decoded one by one and eight
+// sequences in chunks, which is 5e-6 where all is kept in 32 bits. Where products round what they
+// multiply to 16 bits, or to 8 in blocks, or attention is fused, the last bit may become one of a
+// rounding.
 struct Clarity {
   const char* name;
   ElementType type, kv_type;

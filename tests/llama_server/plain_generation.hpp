@@ -1,15 +1,14 @@
-// Greedy generation by llama.cpp alone: a context of its own, one sequence, the prompt at once, then
-// one token a step. Of the settings it takes what changes the numbers.
+// Greedy generation by llama.cpp alone: a context of its own, one sequence, the prompt at once,
+// then one token a step. Of the settings it takes what changes the numbers.
 #pragma once
 
 #include <algorithm>
 #include <limits>
+#include <llama.h>
 #include <memory>
 #include <stdexcept>
 #include <string>
 #include <vector>
-
-#include <llama.h>
 
 #include "buffer_log.hpp"
 #include "settings.hpp"

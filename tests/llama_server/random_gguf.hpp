@@ -1,5 +1,6 @@
-// GGUF files of small models of the llama family that llama.cpp can run: seeded random weights and a
-// vocabulary of the 256 bytes. What they say means nothing, but every token depends on all before it.
+// GGUF files of small models of the llama family that llama.cpp can run: seeded random weights and
+// a vocabulary of the 256 bytes. What they say means nothing, but every token depends on all before
+// it.
 #pragma once
 
 #include <algorithm>
@@ -99,15 +100,18 @@ class RandomGgufFile {
   // A list of texts: kind 9 of elements of kind 8.
   void add_vocabulary() {
     constexpr char kDigits[] = "0123456789ABCDEF";
-    std::string tokens = writer_.number(std::uint32_t{8}) + writer_.number(std::uint64_t{kVocabulary});
-    std::string scores = writer_.number(std::uint32_t{6}) + writer_.number(std::uint64_t{kVocabulary});
+    std::string tokens =
+        writer_.number(std::uint32_t{8}) + writer_.number(std::uint64_t{kVocabulary});
+    std::string scores =
+        writer_.number(std::uint32_t{6}) + writer_.number(std::uint64_t{kVocabulary});
     std::vector<std::int32_t> kinds;
     for (std::uint32_t i = 0; i < kVocabulary; ++i) {
       const std::uint32_t byte = i - kFirstByte;
-      const std::string name = i == 0        ? "<unk>"
-                               : i == kBegin ? "<s>"
-                               : i == kEnd   ? "</s>"
-                                             : std::string("<0x") + kDigits[byte / 16] + kDigits[byte % 16] + ">";
+      const std::string name =
+          i == 0        ? "<unk>"
+          : i == kBegin ? "<s>"
+          : i == kEnd   ? "</s>"
+                        : std::string("<0x") + kDigits[byte / 16] + kDigits[byte % 16] + ">";
       tokens += writer_.string(name);
       scores += writer_.number(std::bit_cast<std::uint32_t>(0.0F));
       constexpr std::int32_t kUnknown = 2, kControl = 3, kByte = 6;
@@ -130,8 +134,8 @@ class RandomGgufFile {
   void matrix(const std::string& name, std::uint32_t rows, std::uint32_t row, float spread) {
     using Type = mais::files::ElementType;
     const auto bytes = mais::files::bytes_of(model_.type, row, rows).count();
-    const std::uint32_t number = model_.type == Type::f32   ? 0
-                                 : model_.type == Type::f16 ? 1
+    const std::uint32_t number = model_.type == Type::f32    ? 0
+                                 : model_.type == Type::f16  ? 1
                                  : model_.type == Type::q4_0 ? 2
                                                              : 8;
     writer_.tensor(name, {row, rows}, number, static_cast<std::uint64_t>(bytes));
@@ -156,7 +160,8 @@ class RandomGgufFile {
       std::int32_t values[32];
       for (std::int32_t& value : values) {
         const float one = numbers_.normal() / (four ? 0.35F : 0.025F);
-        value = std::clamp(static_cast<std::int32_t>(std::lround(one)), four ? -8 : -127, four ? 7 : 127);
+        value = std::clamp(static_cast<std::int32_t>(std::lround(one)), four ? -8 : -127,
+                           four ? 7 : 127);
       }
       for (int i = 0; i < (four ? 16 : 32); ++i) {
         data_ += static_cast<char>(four ? (values[i] + 8) | (values[i + 16] + 8) << 4 : values[i]);

@@ -2,10 +2,9 @@
 
 #include <charconv>
 #include <cmath>
+#include <llama.h>
 #include <mutex>
 #include <optional>
-
-#include <llama.h>
 
 namespace llama_server {
 

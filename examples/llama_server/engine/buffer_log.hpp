@@ -24,8 +24,8 @@ mais::Bytes at_most(mais::Bytes said) noexcept;
 // Adds what a line says to `sizes`; other lines say nothing. Pure.
 void read_buffer_line(std::string_view line, BufferSizes& sizes);
 
-// While it lives, reads what llama.cpp logs in this thread; nested ones hide outer ones. Whatever is
-// logged in threads without one is dropped.
+// While it lives, reads what llama.cpp logs in this thread; nested ones hide outer ones. Whatever
+// is logged in threads without one is dropped.
 class BufferLog {
  public:
   BufferLog();

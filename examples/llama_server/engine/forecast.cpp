@@ -12,15 +12,46 @@ namespace {
 
 using mais::Bytes;
 
-// Rows of a step in the type that a matrix of weights is multiplied in, at most 4 bytes an element.
-Bytes conversion_bound(const mais::files::Architecture& architecture, mais::Tokens tokens) {
-  std::int64_t widest = 0;
-  for (const auto& layer : architecture.main_tower()->layers) {
-    for (const auto& linear : layer.linears) {
-      widest = std::max(widest, linear.inputs * std::max<std::int64_t>(1, linear.used));
+// Largest figures of any layer.
+struct Widest {
+  std::int64_t input = 0;  // of a matrix, of all experts that a token meets
+  std::int64_t heads = 0;  // of queries
+  std::int64_t query = 0;  // all heads together
+  bool windows = false;    // some layers see less than all
+};
+
+Widest widest_of(const mais::files::Tower& tower) {
+  Widest widest;
+  for (const mais::files::Layer& layer : tower.layers) {
+    for (const mais::files::Linear& linear : layer.linears) {
+      widest.input = std::max(widest.input, linear.inputs * std::max<std::int64_t>(1, linear.used));
     }
+    if (!layer.attention) continue;
+    const mais::files::Attention& attention = *layer.attention;
+    widest.heads = std::max(widest.heads, attention.heads);
+    widest.query = std::max(widest.query, attention.heads * attention.value_size);
+    widest.windows |= attention.window.has_value();
   }
-  return Bytes(4 * widest * tokens.count());
+  return widest;
+}
+
+// As ggml's allocator places a step's values: those of the widest layer, then the logits in the
+// same place; queries that are wider than the model leave a gap. Beside them which token sees which
+// cell, once more for windows: in 16 bits where attention is fused, else in 32, with the scores.
+Bytes compute_bound(const mais::files::Footprint& footprint,
+                    const mais::files::Architecture& architecture, const Settings& settings) {
+  const mais::files::Tower& tower = *architecture.main_tower();
+  const Widest widest = widest_of(tower);
+  const std::int64_t tokens = settings.step_tokens.count();
+  const std::int64_t gap = 4 * std::max<std::int64_t>(0, widest.query - tower.width);
+  constexpr std::int64_t kNumbers = 64;  // positions, indices
+  const Bytes values =
+      footprint.model.workspace.per_token * settings.step_tokens + Bytes((gap + kNumbers) * tokens);
+  const Bytes logits = Bytes(4 * settings.sequences * (architecture.vocabulary + 2 * tower.width));
+  const std::int64_t pairs = tokens * settings.cells;
+  const std::int64_t masks = widest.windows ? 2 : 1;
+  if (settings.fused_attention) return std::max(values, logits) + Bytes(2 * masks * pairs);
+  return std::max(values + Bytes(4 * widest.heads * pairs), logits) + Bytes(4 * masks * pairs);
 }
 
 }  // namespace
@@ -51,12 +82,11 @@ mais::Result<Forecast> forecast(const Settings& settings) {
   }
   result.weights = footprint->weights;
   result.state = per_token * mais::Tokens(settings.cells);
-  // The mask says of each token of the step which cells it sees: 32 bits, and 16 for the attention
-  // that is fused.
-  const Bytes mask = Bytes(6 * settings.cells * settings.step_tokens.count());
-  result.compute =
-      model.workspace.bytes(settings.step_tokens, settings.step_sequences, mais::Tokens(0)) + mask;
-  result.conversions = conversion_bound(disk->architecture, settings.step_tokens);
+  result.compute = compute_bound(*footprint, disk->architecture, settings);
+  result.output = Bytes(4 * settings.sequences * disk->architecture.vocabulary);
+  // Rows of a step in the type that weights are multiplied in, at most 32 bits.
+  result.conversions =
+      Bytes(4 * widest_of(*disk->architecture.main_tower()).input * settings.step_tokens.count());
   result.padding = Bytes(64 * static_cast<std::int64_t>(disk->file->tensors.size()));
   result.footprint = std::move(*footprint);
   return result;

@@ -15,11 +15,13 @@ struct Forecast {
   mais::Bytes weights{};      // exact
   mais::Bytes state{};        // of all cells, exact
   mais::Bytes compute{};      // of the largest step: a bound, see docs/llama_server.md
+  mais::Bytes output{};       // logits, exact
   mais::Bytes conversions{};  // rows that a product wants in another type: a bound
   mais::Bytes padding{};      // of tensors in a buffer: a bound
 };
 
-// The errors of the readers; unavailable where the model keeps state that is no cell for each token.
+// The errors of the readers; unavailable where the model keeps state that is no cell for each
+// token.
 mais::Result<Forecast> forecast(const Settings& settings);
 
 // Bounds of what `Extent::whole` takes, by account. They are charged before anything is taken.

@@ -3,10 +3,9 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <llama.h>
 #include <string>
 #include <utility>
-
-#include <llama.h>
 
 #include "loaded_model.hpp"
 #include "sequence_table.hpp"
@@ -27,7 +26,8 @@ using Outcome = StepResult::Outcome;
 // The arrays of a llama_batch, in which every token belongs to one sequence.
 class Batch {
  public:
-  explicit Batch(Tokens most) : batch_(llama_batch_init(static_cast<std::int32_t>(most.count()), 0, 1)) {}
+  explicit Batch(Tokens most)
+      : batch_(llama_batch_init(static_cast<std::int32_t>(most.count()), 0, 1)) {}
   Batch(const Batch&) = delete;
   Batch& operator=(const Batch&) = delete;
   ~Batch() { llama_batch_free(batch_); }
@@ -70,8 +70,8 @@ class GgufDecoder final : public LlamaEngine {
     info_.model.name = options_.name;
     info_.model.weights = plan_.weights;
     info_.model.workspace = {.fixed = plan_.workspace};
-    info_.model.max_context =
-        Tokens(std::min<std::int64_t>(llama_model_n_ctx_train(rehearsal.model()), settings().cells));
+    info_.model.max_context = Tokens(
+        std::min<std::int64_t>(llama_model_n_ctx_train(rehearsal.model()), settings().cells));
     info_.page = options_.page;
     info_.pages = settings().cells / options_.page.count();
     info_.pages_ahead = info_.pages;
@@ -79,8 +79,9 @@ class GgufDecoder final : public LlamaEngine {
     const llama_token end = llama_vocab_eos(vocab);
     if (end != LLAMA_TOKEN_NULL) info_.end_of_text = end;
     info_.weights_from = settings().path;
-    info_.remarks = "llama.cpp; its sums depend on the batch, so that tokens of nearly equal score "
-                    "may change places";
+    info_.remarks =
+        "llama.cpp; its sums depend on the batch, so that tokens of nearly equal score "
+        "may change places";
   }
 
   const EngineInfo& info() const override { return info_; }
@@ -99,13 +100,13 @@ class GgufDecoder final : public LlamaEngine {
     auto model = LoadedModel::load(settings(), Extent::whole);
     if (!model) return tl::unexpected<mais::Error>(std::move(model.error()));
     if (auto kept = check_plan(model->sizes()); !kept) return kept;
-    loaded_.reset(new Loaded{.weights = std::move(*weights),
-                             .state = std::move(*state),
-                             .workspace = std::move(*workspace),
-                             .model = std::move(*model),
-                             .table = SequenceTable(settings().sequences,
-                                                    static_cast<std::size_t>(info_.pages)),
-                             .batch = Batch(settings().step_tokens)});
+    loaded_.reset(new Loaded{
+        .weights = std::move(*weights),
+        .state = std::move(*state),
+        .workspace = std::move(*workspace),
+        .model = std::move(*model),
+        .table = SequenceTable(settings().sequences, static_cast<std::size_t>(info_.pages)),
+        .batch = Batch(settings().step_tokens)});
     holds_ = true;
     return {};
   }
@@ -150,7 +151,8 @@ class GgufDecoder final : public LlamaEngine {
 
   EngineMemory memory() const override {
     const auto use = [&](Bytes planned, const std::atomic<std::uint64_t>& refusals) {
-      return EngineMemory::Use{.used = holds_ ? planned : Bytes(0), .peak = planned, .refusals = refusals};
+      return EngineMemory::Use{
+          .used = holds_ ? planned : Bytes(0), .peak = planned, .refusals = refusals};
     };
     return {.weights = use(plan_.weights, weights_refusals_),
             .state = use(plan_.state, state_refusals_),
@@ -217,8 +219,8 @@ class GgufDecoder final : public LlamaEngine {
     gone_.clear();
   }
 
-  // From the first token whose cell is not there. Cells behind an entry's context are of a step that
-  // did not get done.
+  // From the first token whose cell is not there. Cells behind an entry's context are of a step
+  // that did not get done.
   void compute(const mais::core::Step& step, std::span<const SequenceView> sequences,
                StepResult& result) {
     loaded_->batch.clear();
@@ -236,7 +238,8 @@ class GgufDecoder final : public LlamaEngine {
       for (; at < end; ++at) {
         const bool output = entry.emits && at + 1 == end;
         if (output) outputs_.push_back({i, loaded_->batch.size()});
-        loaded_->batch.add(sequences[i].tokens[static_cast<std::size_t>(at)], at, placed_[i], output);
+        loaded_->batch.add(sequences[i].tokens[static_cast<std::size_t>(at)], at, placed_[i],
+                           output);
         if (loaded_->batch.size() < settings().step_tokens.count()) continue;
         if (!decode(result)) return;
       }
@@ -257,8 +260,7 @@ class GgufDecoder final : public LlamaEngine {
     }
     if (status != 0) {
       result.outcome = Outcome::broken;
-      result.error =
-          "llama_decode gave " + std::to_string(status) + ": " + log.complaint();
+      result.error = "llama_decode gave " + std::to_string(status) + ": " + log.complaint();
       return false;
     }
     for (const Output& output : outputs_) {
@@ -271,7 +273,8 @@ class GgufDecoder final : public LlamaEngine {
 
   // Of equal ones the lowest. Whatever ends a generation is the end of text.
   Token best(const float* logits) const {
-    const auto token = static_cast<Token>(std::max_element(logits, logits + info_.vocabulary) - logits);
+    const auto token =
+        static_cast<Token>(std::max_element(logits, logits + info_.vocabulary) - logits);
     const llama_vocab* vocab = llama_model_get_vocab(loaded_->model.model());
     return info_.end_of_text && llama_vocab_is_eog(vocab, token) ? *info_.end_of_text : token;
   }

@@ -34,9 +34,9 @@ struct LlamaOptions {
 struct LlamaCounts {
   std::int64_t cells = 0;  // that there are
   std::int64_t cells_used = 0;
-  std::int64_t cells_peak = 0;       // after any step
-  std::uint64_t no_cells = 0;        // steps for which llama.cpp found no cells
-  std::uint64_t tokens_again = 0;    // computed again because their cells were gone
+  std::int64_t cells_peak = 0;     // after any step
+  std::uint64_t no_cells = 0;      // steps for which llama.cpp found no cells
+  std::uint64_t tokens_again = 0;  // computed again because their cells were gone
 };
 
 class LlamaEngine : public torch_server::Engine {

@@ -1,14 +1,12 @@
 #include "loaded_model.hpp"
 
 #include <filesystem>
+#include <llama.h>
+#include <malloc.h>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
-
-#include <malloc.h>
-
-#include <llama.h>
 
 namespace llama_server {
 
@@ -35,8 +33,8 @@ std::optional<ggml_type> type_of(ElementType type) {
   }
 }
 
-// Newer versions say in `load_mode` what older ones said in `use_mmap`; some do not let say how many
-// tokens of a step have logits.
+// Newer versions say in `load_mode` what older ones said in `use_mmap`; some do not let say how
+// many tokens of a step have logits.
 void do_not_map(auto& params) {
   if constexpr (requires { params.load_mode; }) {
     params.load_mode = decltype(params.load_mode){};  // none
@@ -72,8 +70,8 @@ llama_context_params context_params(const Settings& settings, ggml_type kv_type)
   limit_outputs(params, settings.sequences);
   params.n_threads = params.n_threads_batch = settings.threads;
   params.type_k = params.type_v = kv_type;
-  params.flash_attn_type = settings.fused_attention ? LLAMA_FLASH_ATTN_TYPE_AUTO
-                                                    : LLAMA_FLASH_ATTN_TYPE_DISABLED;
+  params.flash_attn_type =
+      settings.fused_attention ? LLAMA_FLASH_ATTN_TYPE_AUTO : LLAMA_FLASH_ATTN_TYPE_DISABLED;
   params.kv_unified = true;  // any cell for any sequence
   params.swa_full = true;    // what lies behind a window stays: a cell is a token of all layers
   params.offload_kqv = params.op_offload = false;
@@ -90,8 +88,9 @@ mais::Result<void> check_kind(const llama_model* model, const std::string& path)
                                                        : nullptr;
   if (kind == nullptr) return {};
   return mais::fail(ErrorCode::unavailable,
-                    path + ": it " + kind + "; only decoders whose state is a cell for each token "
-                                            "are served");
+                    path + ": it " + kind +
+                        "; only decoders whose state is a cell for each token "
+                        "are served");
 }
 
 }  // namespace
@@ -139,8 +138,7 @@ mais::Result<LoadedModel> LoadedModel::load(const Settings& settings, Extent ext
     return tl::unexpected<mais::Error>(std::move(fine.error()));
   }
   const Bytes between = heap_in_use();
-  loaded.context_.reset(
-      llama_init_from_model(loaded.model(), context_params(settings, *kv_type)));
+  loaded.context_.reset(llama_init_from_model(loaded.model(), context_params(settings, *kv_type)));
   if (!loaded.context_) return refused("makes no context for it");
   loaded.bookkeeping_.context = heap_in_use() - between;
   loaded.sizes_ = log.sizes();

@@ -1,10 +1,11 @@
 // Which of llama.cpp's sequences holds which request's state.
 //
-// The planner speaks of pages, llama.cpp of sequences of cells: a sequence of n tokens takes n cells
-// wherever there are some, and gives them back as a whole. Nobody says of a preempted request that
-// its state is gone; whoever needs its pages is given them. So a page is a claim on as many cells as
-// it has tokens: whoever held it before has lost its state, all of it. With that, cells in use never
-// exceed those of the pages that are given out, and a step that the planner forms finds its cells.
+// The planner speaks of pages, llama.cpp of sequences of cells: a sequence of n tokens takes n
+// cells wherever there are some, and gives them back as a whole. Nobody says of a preempted request
+// that its state is gone; whoever needs its pages is given them. So a page is a claim on as many
+// cells as it has tokens: whoever held it before has lost its state, all of it. With that, cells in
+// use never exceed those of the pages that are given out, and a step that the planner forms finds
+// its cells.
 //
 // A value; names no library.
 #pragma once

@@ -16,8 +16,8 @@ struct Settings {
   std::int32_t sequences = 40;       // with state at once
   std::int32_t step_sequences = 32;  // that emit a token in one step
   mais::files::ElementType kv_type = mais::files::ElementType::f16;  // or f32, bf16, q8_0, q4_0
-  // Attention without a matrix of scores in memory (flash attention). Its sums are rounded to 16 bits
-  // here and there, so that they depend more on the batch.
+  // Attention without a matrix of scores in memory (flash attention). Its sums are rounded to 16
+  // bits here and there, so that they depend more on the batch.
   bool fused_attention = true;
   std::int32_t threads = 1;
 };
