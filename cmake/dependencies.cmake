@@ -104,6 +104,23 @@ mais_enable(PART prometheus OPTION MAIS_WITH_PROMETHEUS
   WHEN TARGET PkgConfig::MAIS_PROMETHEUS-CPP-CORE
   WHY "prometheus-cpp 1.0 or later was not found (Debian: prometheus-cpp-dev)")
 
+# What carries the interface of examples/server. Its Stream and Server are built upon, so that
+# versions that were not tried are not taken.
+if((MAIS_BUILD_EXAMPLES OR MAIS_BUILD_TESTS) AND MAIS_HAS_memory AND MAIS_HAS_files
+    AND NOT MAIS_WITH_HTTP STREQUAL "OFF")
+  find_package(PkgConfig QUIET)
+  if(PkgConfig_FOUND)
+    pkg_check_modules(MAIS_HTTPLIB QUIET IMPORTED_TARGET GLOBAL cpp-httplib>=0.11 cpp-httplib<0.15)
+  endif()
+  find_package(CLI11 CONFIG QUIET)
+  if(TARGET PkgConfig::MAIS_HTTPLIB AND TARGET CLI11::CLI11)
+    set(MAIS_HTTP_FOUND TRUE)
+  endif()
+endif()
+mais_enable(PART http OPTION MAIS_WITH_HTTP WHEN MAIS_HTTP_FOUND
+  WHY "cpp-httplib 0.11 to 0.14 or CLI11 was not found, or mais::files, mais::memory, or examples \
+and tests are off (Debian: libcpp-httplib-dev libcli11-dev)")
+
 # For examples/torch_server. Its two libraries are looked for by name: the CMake package of LibTorch
 # asks for everything that LibTorch was built with.
 if(MAIS_BUILD_EXAMPLES AND MAIS_HAS_memory AND MAIS_HAS_files AND NOT MAIS_WITH_TORCH STREQUAL "OFF")
@@ -124,24 +141,8 @@ mais_enable(PART torch OPTION MAIS_WITH_TORCH WHEN TARGET mais_libtorch
   WHY "LibTorch was not found, or the examples, mais::files or mais::memory are off \
 (Debian: libtorch-dev libopenblas0-pthread)")
 
-# The interface of examples/torch_server. Its Stream and Server are built upon, so that versions
-# that were not tried are not taken.
-if(MAIS_HAS_torch AND NOT MAIS_WITH_HTTP STREQUAL "OFF")
-  find_package(PkgConfig QUIET)
-  if(PkgConfig_FOUND)
-    pkg_check_modules(MAIS_HTTPLIB QUIET IMPORTED_TARGET GLOBAL cpp-httplib>=0.11 cpp-httplib<0.15)
-  endif()
-  find_package(CLI11 CONFIG QUIET)
-  if(TARGET PkgConfig::MAIS_HTTPLIB AND TARGET CLI11::CLI11)
-    set(MAIS_HTTP_FOUND TRUE)
-  endif()
-endif()
-mais_enable(PART http OPTION MAIS_WITH_HTTP WHEN MAIS_HTTP_FOUND
-  WHY "cpp-httplib 0.11 to 0.14 or CLI11 was not found, or the torch part is off \
-(Debian: libcpp-httplib-dev libcli11-dev)")
-
 # For examples/llama_server. Its interface is not stable: what the engine needs of it is tried.
-if(MAIS_BUILD_EXAMPLES AND MAIS_HAS_files AND NOT MAIS_WITH_LLAMA STREQUAL "OFF")
+if(MAIS_BUILD_EXAMPLES AND MAIS_HAS_memory AND MAIS_HAS_files AND NOT MAIS_WITH_LLAMA STREQUAL "OFF")
   find_package(llama CONFIG QUIET)
   if(TARGET llama)
     include(CheckCXXSourceCompiles)
@@ -163,7 +164,7 @@ if(MAIS_BUILD_EXAMPLES AND MAIS_HAS_files AND NOT MAIS_WITH_LLAMA STREQUAL "OFF"
   endif()
 endif()
 mais_enable(PART llama OPTION MAIS_WITH_LLAMA WHEN TARGET mais_llama
-  WHY "llama.cpp of 2026 or later was not found, or the examples or mais::files are off \
+  WHY "llama.cpp of 2026 or later was not found, or the examples, mais::files or mais::memory are off \
 (cmake --install of llama.cpp; llama_DIR or CMAKE_PREFIX_PATH says where)")
 
 if(MAIS_BUILD_TESTS)

@@ -26,7 +26,7 @@ echo "=== Building (preset release, $CMAKE_BUILD_PARALLEL_LEVEL jobs)"
 configured=$(cmake --preset release)  # what is wrong goes to standard error
 targets=(replay)
 no_server=$(grep -oE 'mais: off: (http|torch) .*' <<<"$configured" | head -1 || true)
-[ -n "$no_server" ] || targets+=(torch_server torch_load)
+[ -n "$no_server" ] || targets+=(torch_server server_load)
 cmake --build --preset release --target "${targets[@]}"
 
 data=${MAIS_SHARED_DATA:-../shared/data}

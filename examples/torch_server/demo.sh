@@ -9,8 +9,8 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 build=${1:-build/release}
-server=$build/examples/torch_server/http/torch_server
-load=$build/examples/torch_server/load/torch_load
+server=$build/examples/torch_server/torch_server
+load=$build/examples/server/load/server_load
 results=build/demo
 mkdir -p "$results"
 server_id=

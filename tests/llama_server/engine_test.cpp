@@ -25,13 +25,11 @@ using mais::ErrorCode;
 using mais::RequestId;
 using mais::Tokens;
 using mais::files::ElementType;
-using torch_server::SequenceView;
-using torch_server::StepResult;
 using Outcome = StepResult::Outcome;
 
 constexpr std::int64_t kPage = 16;
 
-// Requests that are given pages and put into steps.
+// Requests that are given pages and put into steps, as a host does it.
 class Steps {
  public:
   explicit Steps(LlamaEngine& engine) : engine_(engine) {
@@ -69,9 +67,18 @@ class Steps {
     std::vector<SequenceView> views;
     for (const auto& [request, count] : tokens) {
       One& one = requests_.at(request);
+      if (one.restarts) {
+        engine_.forget(RequestId(request));
+        for (auto& [page, holder] : holders_) {
+          if (holder == request) holder.reset();
+        }
+      }
       const auto known = static_cast<std::int64_t>(one.tokens.size());
       const std::int64_t end = std::min(known, one.computed + count);
       while (static_cast<std::int64_t>(one.pages.size()) * kPage < end) {
+        auto& holder = holders_[free_.back()];
+        if (holder && *holder != request) engine_.forget(RequestId(*holder));
+        holder = request;
         one.pages.push_back(free_.back());
         free_.pop_back();
       }
@@ -100,6 +107,7 @@ class Steps {
  private:
   LlamaEngine& engine_;
   std::vector<std::uint32_t> free_;
+  std::map<std::uint32_t, std::optional<std::uint64_t>> holders_;  // who had a page last
   std::map<std::uint64_t, One> requests_;
 };
 

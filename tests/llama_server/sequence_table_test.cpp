@@ -1,8 +1,6 @@
-// Pages and sequences, without llama.cpp.
+// Requests and sequences, without llama.cpp.
 #include "sequence_table.hpp"
 
-#include <algorithm>
-#include <deque>
 #include <map>
 #include <random>
 #include <set>
@@ -15,198 +13,105 @@ namespace {
 using mais::RequestId;
 using testing::ElementsAre;
 using testing::IsEmpty;
-using testing::UnorderedElementsAre;
-
-using Pages = std::vector<std::uint32_t>;
 
 constexpr RequestId kA{1}, kB{2}, kC{3};
 
 struct SequenceTableTest : testing::Test {
-  // The sequence that a step of this one request gets.
-  Sequence step(RequestId request, const Pages& pages, bool restarts = false) {
+  // The sequence that a step of this one request gives it.
+  Sequence step(RequestId request) {
     gone.clear();
-    table.claim(request, pages, restarts, ++steps, gone);
+    table.enter(request, ++steps);
     return table.place(request, gone);
   }
-  SequenceTable table{2, 8};
+  SequenceTable table{2};
   std::vector<Sequence> gone;
   std::uint64_t steps = 0;
 };
 
-TEST_F(SequenceTableTest, ARequestKeepsItsSequenceWhileItsTableGrows) {
-  const Sequence first = step(kA, {0});
-  EXPECT_EQ(step(kA, {0, 3}), first);
-  EXPECT_EQ(step(kA, {0, 3, 7}), first);
+TEST_F(SequenceTableTest, ARequestKeepsItsSequenceFromStepToStep) {
+  const Sequence a = step(kA), b = step(kB);
+  EXPECT_NE(a, b);
+  EXPECT_EQ(step(kA), a);
+  EXPECT_EQ(step(kB), b);
   EXPECT_THAT(gone, IsEmpty());
-  EXPECT_NE(step(kB, {1}), first);
-}
-
-TEST_F(SequenceTableTest, WhoLosesAPageLosesItsState) {
-  const Sequence a = step(kA, {0, 1, 2});
-  step(kB, {3, 1});
-  EXPECT_THAT(gone, ElementsAre(a));
-  EXPECT_EQ(table.placed(), 1U);
-}
-
-TEST_F(SequenceTableTest, ARestartDropsWhatTheRequestHad) {
-  const Sequence a = step(kA, {0, 1});
-  step(kA, {1, 0}, true);
-  EXPECT_THAT(gone, ElementsAre(a));
-  EXPECT_EQ(table.placed(), 1U);
 }
 
 TEST_F(SequenceTableTest, AnEndedRequestGivesItsSequenceBack) {
-  const Sequence a = step(kA, {0});
+  const Sequence a = step(kA);
+  step(kB);
   gone.clear();
   table.release(kA, gone);
   table.release(kA, gone);  // of what is not there: nothing
   EXPECT_THAT(gone, ElementsAre(a));
-  EXPECT_EQ(table.placed(), 0U);
-  step(kB, {0});
+  EXPECT_EQ(table.placed(), 1U);
+  EXPECT_EQ(step(kC), a);
   EXPECT_THAT(gone, IsEmpty());
 }
 
 TEST_F(SequenceTableTest, WithoutAFreeSequenceTheOneLongestAwayGoes) {
-  const Sequence a = step(kA, {0});
-  step(kB, {1});
-  step(kB, {1});
-  EXPECT_EQ(step(kC, {2}), a);
+  const Sequence a = step(kA), b = step(kB);
+  EXPECT_EQ(step(kC), a);
   EXPECT_THAT(gone, ElementsAre(a));
+  EXPECT_EQ(step(kA), b);  // A is new again
+  EXPECT_THAT(gone, ElementsAre(b));
 }
 
 TEST_F(SequenceTableTest, OfOneStepNobodyGoesForAnother) {
-  step(kA, {0});
-  step(kB, {1});
+  const Sequence a = step(kA), b = step(kB);
   gone.clear();
-  // A is in the step, and was so longer ago than B; its place comes last.
-  ++steps;
-  table.claim(kC, Pages{2}, false, steps, gone);
-  table.claim(kA, Pages{0}, false, steps, gone);
-  const Sequence c = table.place(kC, gone);
-  EXPECT_NE(table.place(kA, gone), c);
-  EXPECT_EQ(gone.size(), 1U);
+  // A was in a step longer ago than B, but is in this one; its place comes last.
+  table.enter(kC, ++steps);
+  table.enter(kA, steps);
+  EXPECT_EQ(table.place(kC, gone), b);
+  EXPECT_EQ(table.place(kA, gone), a);
+  EXPECT_THAT(gone, ElementsAre(b));
 }
 
-TEST(SequenceTableDeathTest, TwoEntriesOfAStepDoNotHaveTheSamePage) {
-  SequenceTable table(2, 4);
-  std::vector<Sequence> gone;
-  table.claim(kA, Pages{0}, false, 1, gone);
-  table.claim(kB, Pages{0}, false, 1, gone);
-  EXPECT_DEATH(table.place(kA, gone), "took pages of this one");
-  EXPECT_DEATH(table.claim(kB, Pages{0, 4}, false, 1, gone), "page that the pool does not have");
+TEST_F(SequenceTableTest, AStepWithMoreEntriesThanSequencesAborts) {
+  for (const RequestId request : {kA, kB, kC}) table.enter(request, 1);
+  table.place(kA, gone);
+  table.place(kB, gone);
+  EXPECT_DEATH(table.place(kC, gone), "more entries than there are sequences");
 }
 
-// A pool as a planner has it: requests come, grow, lose all their pages to others, begin anew, end.
-class Pool {
- public:
-  explicit Pool(std::uint64_t seed) : random_(seed) {
-    for (std::uint32_t page = 0; page < kPages; ++page) free_.push_back(page);
-  }
-
-  void step() {
-    ++steps_;
-    if (chance(3)) start();
-    if (running_.size() > 1 && chance(4)) preempt();
-    if (!running_.empty() && chance(4)) finish();
-    std::vector<std::uint64_t> entries;
-    for (auto& [request, one] : running_) {
-      if (chance(2) && grow(one)) entries.push_back(request);
-    }
-    std::vector<Sequence> gone;
-    for (const std::uint64_t request : entries) {
-      One& one = running_.at(request);
-      table_.claim(RequestId(request), one.pages, one.restarts, steps_, gone);
-    }
-    std::map<Sequence, std::uint64_t> used;
-    for (const std::uint64_t request : entries) {
-      One& one = running_.at(request);
-      const Sequence sequence = table_.place(RequestId(request), gone);
-      for (const Sequence dropped : gone) cells_.erase(dropped);
-      gone.clear();
-      EXPECT_TRUE(used.emplace(sequence, request).second) << "one sequence for two requests";
-      // With sequences to spare nobody who runs loses state, and who begins anew has none.
-      EXPECT_EQ(cells_[sequence], one.computed) << "request " << request;
-      cells_[sequence] = one.computed = one.tokens;
-      one.restarts = false;
-    }
-    std::int64_t cells = 0;
-    for (const auto& [sequence, count] : cells_) cells += count;
-    EXPECT_LE(cells, kPages * kPage);
-  }
-
- private:
-  struct One {
-    Pages pages{};
-    std::int64_t tokens = 0, computed = 0;
-    bool restarts = true;
-  };
-  static constexpr std::uint32_t kPages = 40;
-  static constexpr std::int64_t kPage = 4;
-
-  bool chance(std::uint32_t of) { return random_() % of == 0; }
-  auto any() {
-    auto at = running_.begin();
-    std::advance(at, static_cast<std::ptrdiff_t>(random_() % running_.size()));
-    return at;
-  }
-  void start() {
-    if (running_.size() >= 8) return;
-    if (!waiting_.empty() && chance(2)) {
-      running_[waiting_.front()];
-      waiting_.pop_front();
-    } else {
-      running_[++last_];
-    }
-  }
-  void preempt() {
-    const auto victim = any();
-    give_back(victim->second);
-    waiting_.push_back(victim->first);
-    running_.erase(victim);
-  }
-  void finish() {
-    const auto done = any();
-    give_back(done->second);
-    std::vector<Sequence> gone;
-    table_.release(RequestId(done->first), gone);
-    for (const Sequence dropped : gone) cells_.erase(dropped);
-    running_.erase(done);
-  }
-  void give_back(One& one) {
-    // In any order, so that what others are given next may be anybody's.
-    for (const std::uint32_t page : one.pages) {
-      free_.insert(free_.begin() + static_cast<std::ptrdiff_t>(random_() % (free_.size() + 1)),
-                   page);
-    }
-    one = {};
-  }
-  bool grow(One& one) {
-    const std::int64_t tokens = one.computed + 1 + static_cast<std::int64_t>(random_() % 9);
-    const auto pages = static_cast<std::size_t>((tokens + kPage - 1) / kPage);
-    if (pages > one.pages.size() + free_.size()) return false;
-    while (one.pages.size() < pages) {
-      one.pages.push_back(free_.back());
-      free_.pop_back();
-    }
-    one.tokens = tokens;
-    return true;
-  }
-
-  std::mt19937_64 random_;
-  SequenceTable table_{48, kPages};
-  std::uint64_t steps_ = 0, last_ = 0;
-  std::deque<std::uint32_t> free_;
-  std::map<std::uint64_t, One> running_;
-  std::deque<std::uint64_t> waiting_;
-  std::map<Sequence, std::int64_t> cells_;  // as llama.cpp would hold them
-};
-
-TEST(SequenceTablePropertyTest, CellsNeverExceedThePagesAndNobodyHasAnothersState) {
-  for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+// Beside a map that remembers what each sequence holds.
+TEST(SequenceTablePropertyTest, NobodyIsGivenAnothersStateAndTheLatestKeepTheirs) {
+  constexpr std::int32_t kSequences = 6;
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
-    Pool pool(seed);
-    for (int i = 0; i < 400; ++i) pool.step();
-    if (HasFailure()) return;
+    std::mt19937_64 random(seed);
+    SequenceTable table(kSequences);
+    std::map<Sequence, RequestId> holds;
+    std::map<RequestId, std::uint64_t> last;
+    std::vector<Sequence> gone;
+    for (std::uint64_t step = 1; step <= 300; ++step) {
+      if (random() % 3 == 0) {
+        const RequestId over{random() % 12};
+        table.release(over, gone);
+        for (const Sequence sequence : gone) ASSERT_EQ(holds.at(sequence), over);
+        for (const Sequence sequence : std::exchange(gone, {})) holds.erase(sequence);
+        last.erase(over);
+      }
+      std::set<RequestId> entries;
+      while (entries.size() < 1 + random() % kSequences) entries.insert(RequestId(random() % 12));
+      for (const RequestId request : entries) table.enter(request, step);
+      std::set<Sequence> used;
+      for (const RequestId request : entries) {
+        const Sequence sequence = table.place(request, gone);
+        for (const Sequence dropped : std::exchange(gone, {})) {
+          const RequestId loser = holds.at(dropped);
+          ASSERT_EQ(entries.count(loser), 0U) << "who is in the step lost its state";
+          for (const auto& [other, held] : holds) {
+            ASSERT_TRUE(entries.count(held) > 0 || last.at(loser) <= last.at(held));
+          }
+          holds.erase(dropped);
+        }
+        ASSERT_TRUE(used.insert(sequence).second) << "one sequence for two requests";
+        ASSERT_EQ(holds.emplace(sequence, request).first->second, request);
+      }
+      for (const RequestId request : entries) last[request] = step;
+      ASSERT_EQ(table.placed(), holds.size());
+    }
   }
 }
 

@@ -24,16 +24,16 @@ class SmallBudget {
       : shared_(ledger_, {.quantum = mais::Bytes(4096), .shards = 2}),
         root_(ledger_.root(ledger_.add_space("host", cap))) {}
 
-  LlamaBudgets budgets(const std::string& name) {
+  server::EngineBudgets budgets(const std::string& name) {
     const auto account = [&](const char* part) {
       return shared_.exclusively([&](mais::core::Ledger& ledger) {
         return *ledger.add_account(root_, {.name = name + " " + part});
       });
     };
-    return {.ledger = &shared_,
-            .weights = account("weights"),
-            .state = account("state"),
-            .workspace = account("workspace")};
+    return {.weights_account = account("weights"),
+            .workspace_account = account("workspace"),
+            .ledger = &shared_,
+            .state = account("state")};
   }
   mais::Bytes used() {
     return shared_.exclusively([&](mais::core::Ledger& ledger) { return ledger.used(root_); });

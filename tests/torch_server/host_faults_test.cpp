@@ -21,6 +21,7 @@ class Wrapped : public Engine {
  public:
   explicit Wrapped(std::unique_ptr<Engine> engine) : engine_(std::move(engine)) {}
   const EngineInfo& info() const override { return engine_->info(); }
+  std::shared_ptr<const Tokenizer> tokenizer() const override { return engine_->tokenizer(); }
   mais::Result<void> load() override { return engine_->load(); }
   void unload() override { engine_->unload(); }
   bool move(const mais::core::StateMove& move) override { return engine_->move(move); }

@@ -13,6 +13,8 @@
 
 namespace torch_server {
 
+using namespace server;
+
 // Collects what requests give, by number.
 class Collector {
  public:

@@ -74,15 +74,15 @@ check "slow clients are closed long before they are done" test $((SECONDS - star
 alive "slow clients"
 
 # A client that asks for a long stream and never reads: its request ends when it leaves.
-steps=$(metric torch_server_steps_total)
+steps=$(metric server_steps_total)
 exec {deaf}<>"/dev/tcp/127.0.0.1/$port"
 body='{"model":"slow","prompt":"a","max_tokens":2000,"stream":true}'
 printf '%b%s' "${post}Content-Type: application/json\r\nContent-Length: ${#body}\r\n\r\n" "$body" >&$deaf
-until_metric torch_server_requests_running 1
+until_metric server_requests_running 1
 exec {deaf}>&-
-check "a request whose client left ends" until_metric torch_server_requests_running 0
+check "a request whose client left ends" until_metric server_requests_running 0
 check "and its tokens are not computed" \
-  test $(($(metric torch_server_steps_total) - steps)) -lt 1500
+  test $(($(metric server_steps_total) - steps)) -lt 1500
 
 # A thousand connections that say nothing; then as many that say half of something.
 for words in '' 'POST /v1/completions HTT'; do

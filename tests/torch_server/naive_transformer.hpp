@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "engine.hpp"
+#include "engine_names.hpp"
 #include "shape.hpp"
 #include "weights.hpp"
 

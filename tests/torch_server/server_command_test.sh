@@ -108,28 +108,28 @@ for file in $(grep -lE '^429$' "$folder"/overload.*); do
 done
 
 # Clients that leave: what they asked for is not computed.
-steps=$(metric torch_server_steps_total)
+steps=$(metric server_steps_total)
 for stream in true false; do
   curl -sS -N -H 'content-type: application/json' "$url$completions" \
     -d "{\"model\": \"slow\", \"prompt\": \"a\", \"max_tokens\": 2000, \"stream\": $stream}" \
     >/dev/null 2>&1 &
   caller=$!
-  until_metric torch_server_requests_running 1
+  until_metric server_requests_running 1
   kill -9 $caller
   wait $caller 2>/dev/null
-  check "a client that leaves ends its request" until_metric torch_server_requests_running 0
+  check "a client that leaves ends its request" until_metric server_requests_running 0
 done
 check "and its tokens are not computed" \
-  test $(($(metric torch_server_steps_total) - steps)) -lt 2000
-check "nothing waits" until_metric torch_server_requests_waiting 0
-check "metrics are served" test -n "$(metric torch_server_memory_cap_bytes)"
-check "the cap holds" test "$(metric torch_server_memory_peak_bytes)" -le $((192 << 20))
+  test $(($(metric server_steps_total) - steps)) -lt 2000
+check "nothing waits" until_metric server_requests_waiting 0
+check "metrics are served" test -n "$(metric server_memory_cap_bytes)"
+check "the cap holds" test "$(metric server_memory_peak_bytes)" -le $((192 << 20))
 
 # The end: what runs goes on, what comes is told so.
 call $completions -d "$long" >"$folder/last" &
 caller=$!
 for _ in $(seq 100); do
-  [ "$(metric torch_server_http_under_way)" != 1 ] || break
+  [ "$(metric server_http_under_way)" != 1 ] || break
   sleep 0.02
 done
 kill -TERM "$server_id"

@@ -14,9 +14,12 @@
 
 #include "mais/memory/budgeted_resource.hpp"
 #include "mais/memory/host_source.hpp"
+#include "server/prompts.hpp"
 #include "transformer_engine.hpp"
 
 namespace torch_server {
+
+using server::prompt_of;
 
 inline Shape small_shape() {
   return {.vocabulary = 272,
@@ -87,17 +90,6 @@ inline std::unique_ptr<Engine> loaded_decoder(DecoderOptions options, std::uint6
   if (!engine) throw std::runtime_error(engine.error().message);
   if (auto loaded = (*engine)->load(); !loaded) throw std::runtime_error(loaded.error().message);
   return std::move(*engine);
-}
-
-// Prompts that differ from their first token on.
-inline std::vector<Token> prompt_of(std::size_t length, std::uint64_t seed) {
-  std::vector<Token> tokens;
-  std::uint64_t bits = seed * 2654435761U + 1;
-  for (std::size_t i = 0; i < length; ++i) {
-    bits = bits * 6364136223846793005ULL + 1442695040888963407ULL;
-    tokens.push_back(static_cast<Token>((bits >> 33) % 256));
-  }
-  return tokens;
 }
 
 // A sequence and its pages, and steps built of them by hand.

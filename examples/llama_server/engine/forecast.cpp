@@ -35,23 +35,26 @@ Widest widest_of(const mais::files::Tower& tower) {
   return widest;
 }
 
-// As ggml's allocator places a step's values: those of the widest layer, then the logits in the
-// same place; queries that are wider than the model leave a gap. Beside them which token sees which
-// cell, once more for windows: in 16 bits where attention is fused, else in 32, with the scores.
-Bytes compute_bound(const mais::files::Footprint& footprint,
-                    const mais::files::Architecture& architecture, const Settings& settings) {
-  const mais::files::Tower& tower = *architecture.main_tower();
-  const Widest widest = widest_of(tower);
-  const std::int64_t tokens = settings.step_tokens.count();
-  const std::int64_t gap = 4 * std::max<std::int64_t>(0, widest.query - tower.width);
-  constexpr std::int64_t kNumbers = 64;  // positions, indices
-  const Bytes values =
-      footprint.model.workspace.per_token * settings.step_tokens + Bytes((gap + kNumbers) * tokens);
-  const Bytes logits = Bytes(4 * settings.sequences * (architecture.vocabulary + 2 * tower.width));
-  const std::int64_t pairs = tokens * settings.cells;
+// Which token of a step sees which cell, once more for windows: in 16 bits where attention is
+// fused, else in 32, with the scores.
+Bytes mask_bytes(const Widest& widest, const Settings& settings) {
   const std::int64_t masks = widest.windows ? 2 : 1;
-  if (settings.fused_attention) return std::max(values, logits) + Bytes(2 * masks * pairs);
-  return std::max(values + Bytes(4 * widest.heads * pairs), logits) + Bytes(4 * masks * pairs);
+  const std::int64_t each = settings.fused_attention ? 2 * masks : 4 * (masks + widest.heads);
+  return Bytes(each * settings.step_tokens.count() * settings.cells);
+}
+
+// As ggml's allocator places a step's values: those of the widest layer, then the logits in the
+// same place; queries that are wider than the model leave a gap.
+Bytes value_bytes(const mais::files::Footprint& footprint,
+                  const mais::files::Architecture& architecture, const Widest& widest,
+                  const Settings& settings) {
+  const std::int64_t width = architecture.main_tower()->width;
+  const std::int64_t gap = 4 * std::max<std::int64_t>(0, widest.query - width);
+  constexpr std::int64_t kNumbers = 64;  // positions, indices
+  const Bytes values = footprint.model.workspace.per_token * settings.step_tokens +
+                       Bytes((gap + kNumbers) * settings.step_tokens.count());
+  const Bytes logits = Bytes(4 * settings.sequences * (architecture.vocabulary + 2 * width));
+  return std::max(values, logits);
 }
 
 }  // namespace
@@ -82,24 +85,29 @@ mais::Result<Forecast> forecast(const Settings& settings) {
   }
   result.weights = footprint->weights;
   result.state = per_token * mais::Tokens(settings.cells);
-  result.compute = compute_bound(*footprint, disk->architecture, settings);
+  const Widest widest = widest_of(*disk->architecture.main_tower());
+  result.masks = mask_bytes(widest, settings);
+  result.compute = value_bytes(*footprint, disk->architecture, widest, settings) + result.masks;
   result.output = Bytes(4 * settings.sequences * disk->architecture.vocabulary);
   // Rows of a step in the type that weights are multiplied in, at most 32 bits.
-  result.conversions =
-      Bytes(4 * widest_of(*disk->architecture.main_tower()).input * settings.step_tokens.count());
+  result.conversions = Bytes(4 * widest.input * settings.step_tokens.count());
   result.padding = Bytes(64 * static_cast<std::int64_t>(disk->file->tensors.size()));
   result.footprint = std::move(*footprint);
   return result;
 }
 
-MemoryPlan plan_memory(const Forecast& forecast, const LoadedModel& rehearsal) {
+MemoryPlan plan_memory(const Forecast& forecast, const LoadedModel& rehearsal,
+                       const Settings& settings) {
   const Bookkeeping& heap = rehearsal.bookkeeping();
   const BufferSizes& said = rehearsal.sizes();
+  // Of a cell: its position and whose it is.
+  const Bytes cells = Bytes(64 * settings.cells);
   // What steps leave in the heap beside conversions: lists of the batch, plans of the graph.
   constexpr Bytes kLists = Bytes(2 << 20);
   return {.weights = forecast.weights + forecast.padding + heap.model,
-          .state = std::max(forecast.state, at_most(said.state)),
-          .workspace = at_most(said.compute) + heap.context + forecast.conversions + kLists};
+          .state = std::max(forecast.state, at_most(said.state)) + forecast.masks + cells,
+          .workspace = std::max(Bytes(0), at_most(said.compute) - forecast.masks) +
+                       std::max(Bytes(0), heap.context - cells) + forecast.conversions + kLists};
 }
 
 }  // namespace llama_server

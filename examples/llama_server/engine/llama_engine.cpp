@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "gguf_tokenizer.hpp"
 #include "loaded_model.hpp"
 #include "sequence_table.hpp"
 
@@ -16,11 +17,6 @@ namespace {
 
 using mais::Bytes;
 using mais::Tokens;
-using torch_server::EngineInfo;
-using torch_server::EngineMemory;
-using torch_server::SequenceView;
-using torch_server::StepResult;
-using torch_server::Token;
 using Outcome = StepResult::Outcome;
 
 // The arrays of a llama_batch, in which every token belongs to one sequence.
@@ -48,6 +44,12 @@ class Batch {
   llama_batch batch_;
 };
 
+// In whole blocks of cells, so that a cache that was made for one request has room for it.
+Tokens longest(Tokens trained, std::optional<Tokens> wanted) {
+  const Tokens most = std::min(wanted.value_or(trained), trained);
+  return most < Tokens(kCellBlock) ? most : Tokens(most.count() / kCellBlock * kCellBlock);
+}
+
 // What belongs to a loaded model; its charges outlive what they are for.
 struct Loaded {
   mais::SharedLedger::Charge weights, state, workspace;
@@ -58,26 +60,27 @@ struct Loaded {
 
 class GgufDecoder final : public LlamaEngine {
  public:
-  GgufDecoder(LlamaOptions options, Forecast forecast, const LoadedModel& rehearsal)
+  GgufDecoder(LlamaOptions options, Forecast forecast, const LoadedModel& rehearsal,
+              std::shared_ptr<const Tokenizer> tokenizer)
       : options_(std::move(options)),
         forecast_(std::move(forecast)),
-        plan_(plan_memory(forecast_, rehearsal)),
-        weights_(options_.budgets.ledger->open(options_.budgets.weights)),
+        plan_(plan_memory(forecast_, rehearsal, options_.settings)),
+        tokenizer_(std::move(tokenizer)),
+        weights_(options_.budgets.ledger->open(options_.budgets.weights_account)),
         state_(options_.budgets.ledger->open(options_.budgets.state)),
-        workspace_(options_.budgets.ledger->open(options_.budgets.workspace)) {
-    const llama_vocab* vocab = llama_model_get_vocab(rehearsal.model());
+        workspace_(options_.budgets.ledger->open(options_.budgets.workspace_account)) {
     info_.model = forecast_.footprint.model;
     info_.model.name = options_.name;
     info_.model.weights = plan_.weights;
     info_.model.workspace = {.fixed = plan_.workspace};
-    info_.model.max_context = Tokens(
-        std::min<std::int64_t>(llama_model_n_ctx_train(rehearsal.model()), settings().cells));
+    const std::int64_t cell = (plan_.state.count() + settings().cells - 1) / settings().cells;
+    info_.model.state = {{.name = "cells", .per_token = mais::BytesPerToken(cell)}};
+    info_.model.max_context =
+        longest(Tokens(llama_model_n_ctx_train(rehearsal.model())), options_.max_context);
     info_.page = options_.page;
-    info_.pages = settings().cells / options_.page.count();
-    info_.pages_ahead = info_.pages;
-    info_.vocabulary = llama_vocab_n_tokens(vocab);
-    const llama_token end = llama_vocab_eos(vocab);
-    if (end != LLAMA_TOKEN_NULL) info_.end_of_text = end;
+    info_.pages = info_.pages_ahead = settings().cells / options_.page.count();
+    info_.shares_pages = false;
+    info_.vocabulary = llama_vocab_n_tokens(llama_model_get_vocab(rehearsal.model()));
     info_.weights_from = settings().path;
     info_.remarks =
         "llama.cpp; its sums depend on the batch, so that tokens of nearly equal score "
@@ -85,6 +88,7 @@ class GgufDecoder final : public LlamaEngine {
   }
 
   const EngineInfo& info() const override { return info_; }
+  std::shared_ptr<const Tokenizer> tokenizer() const override { return tokenizer_; }
   const Forecast& forecast() const override { return forecast_; }
   const MemoryPlan& plan() const override { return plan_; }
   BufferSizes sizes() const override { return loaded_ ? loaded_->model.sizes() : BufferSizes{}; }
@@ -100,13 +104,12 @@ class GgufDecoder final : public LlamaEngine {
     auto model = LoadedModel::load(settings(), Extent::whole);
     if (!model) return tl::unexpected<mais::Error>(std::move(model.error()));
     if (auto kept = check_plan(model->sizes()); !kept) return kept;
-    loaded_.reset(new Loaded{
-        .weights = std::move(*weights),
-        .state = std::move(*state),
-        .workspace = std::move(*workspace),
-        .model = std::move(*model),
-        .table = SequenceTable(settings().sequences, static_cast<std::size_t>(info_.pages)),
-        .batch = Batch(settings().step_tokens)});
+    loaded_.reset(new Loaded{.weights = std::move(*weights),
+                             .state = std::move(*state),
+                             .workspace = std::move(*workspace),
+                             .model = std::move(*model),
+                             .table = SequenceTable(settings().sequences),
+                             .batch = Batch(settings().step_tokens)});
     holds_ = true;
     return {};
   }
@@ -180,8 +183,8 @@ class GgufDecoder final : public LlamaEngine {
 
   // A rehearsal that did not tell the truth: nothing may be held beyond what is charged.
   mais::Result<void> check_plan(const BufferSizes& sizes) const {
-    if (sizes.weights <= plan_.weights && sizes.state <= plan_.state &&
-        sizes.compute + sizes.output <= plan_.workspace) {
+    if (sizes.weights <= plan_.weights &&
+        sizes.state + sizes.compute + sizes.output <= plan_.state + plan_.workspace) {
       return {};
     }
     return mais::fail(mais::ErrorCode::over_limit,
@@ -205,7 +208,8 @@ class GgufDecoder final : public LlamaEngine {
                    "an entry computes tokens that are not known");
       MAIS_EXPECTS(static_cast<std::int64_t>(sequences[i].pages.size()) * info_.page.count() >= end,
                    "an entry computes beyond its pages");
-      table.claim(entry.request, sequences[i].pages, entry.restarts, steps_, gone_);
+      if (entry.restarts) table.release(entry.request, gone_);
+      table.enter(entry.request, steps_);
     }
     placed_.clear();
     for (const mais::core::StepEntry& entry : step.entries) {
@@ -271,12 +275,9 @@ class GgufDecoder final : public LlamaEngine {
     return true;
   }
 
-  // Of equal ones the lowest. Whatever ends a generation is the end of text.
+  // Of equal ones the lowest.
   Token best(const float* logits) const {
-    const auto token =
-        static_cast<Token>(std::max_element(logits, logits + info_.vocabulary) - logits);
-    const llama_vocab* vocab = llama_model_get_vocab(loaded_->model.model());
-    return info_.end_of_text && llama_vocab_is_eog(vocab, token) ? *info_.end_of_text : token;
+    return static_cast<Token>(std::max_element(logits, logits + info_.vocabulary) - logits);
   }
 
   // As llama.cpp says it: a sequence has all positions from 0 to its last.
@@ -297,6 +298,7 @@ class GgufDecoder final : public LlamaEngine {
   const LlamaOptions options_;
   const Forecast forecast_;
   const MemoryPlan plan_;
+  const std::shared_ptr<const Tokenizer> tokenizer_;
   EngineInfo info_;
   mais::SharedLedger::Gate weights_, state_, workspace_;  // outlive what is charged
   std::unique_ptr<Loaded> loaded_;
@@ -319,7 +321,7 @@ std::vector<mais::Fault> faults_of(const LlamaOptions& options) {
     if (!fine) faults.push_back({path, "is " + std::to_string(is), std::move(remedy)});
   };
   const std::int64_t page = options.page.count();
-  want(settings.cells >= 256 && settings.cells % 256 == 0, "cells", settings.cells,
+  want(settings.cells >= kCellBlock && settings.cells % kCellBlock == 0, "cells", settings.cells,
        "a multiple of 256, of 256 at least");
   want(page >= 1 && page <= settings.cells, "page", page, "from 1 to the number of cells");
   want(settings.step_tokens >= Tokens(1) && settings.step_tokens <= Tokens(settings.cells),
@@ -331,6 +333,9 @@ std::vector<mais::Fault> faults_of(const LlamaOptions& options) {
        "from 1 to step_tokens and to " + std::to_string(most) + ", which llama.cpp can have");
   want(settings.step_sequences >= 1 && settings.step_sequences <= settings.sequences,
        "step_sequences", settings.step_sequences, "from 1 to sequences");
+  if (const auto most_tokens = options.max_context) {
+    want(*most_tokens >= Tokens(1), "max_context", most_tokens->count(), "1 or more");
+  }
   want(settings.threads >= 1, "threads", settings.threads, "1 or more");
   return faults;
 }
@@ -350,7 +355,10 @@ mais::Result<std::unique_ptr<LlamaEngine>> LlamaEngine::make(LlamaOptions option
     return mais::fail(mais::ErrorCode::unavailable,
                       "this version of llama.cpp does not log the sizes of its buffers");
   }
-  return std::make_unique<GgufDecoder>(std::move(options), std::move(*expected), *rehearsal);
+  auto tokenizer = gguf_tokenizer(options.settings.path);
+  if (!tokenizer) return tl::unexpected<mais::Error>(std::move(tokenizer.error()));
+  return std::make_unique<GgufDecoder>(std::move(options), std::move(*expected), *rehearsal,
+                                       std::move(*tokenizer));
 }
 
 }  // namespace llama_server

@@ -1,36 +1,31 @@
 // A decoder in llama.cpp, from a GGUF file. No name of llama.cpp is in this header.
 //
-// A page is so many cells of llama.cpp's cache, and no cell in particular (sequence_table.hpp).
-// Cells are not shared by sequences and not copied to a host tier. All memory is taken by load():
-// its accounts are charged first, by a rehearsal that allocates none of the buffers.
+// A page is so many cells of llama.cpp's cache, and none in particular (sequence_table.hpp). Cells
+// are not shared by sequences and not copied to a host tier. All memory is taken by load(), and its
+// accounts are charged before: a rehearsal, which allocates none of the buffers, said how much.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
-#include "engine.hpp"
+#include "budgets.hpp"
+#include "engine_names.hpp"
 #include "forecast.hpp"
-#include "mais/core/ledger.hpp"
-#include "mais/shared_ledger.hpp"
 #include "settings.hpp"
 
 namespace llama_server {
 
-// Accounts of one ledger, which outlives the engine.
-struct LlamaBudgets {
-  mais::SharedLedger* ledger = nullptr;
-  mais::core::AccountId weights{}, state{}, workspace{};
-};
-
 struct LlamaOptions {
   std::string name{};
   Settings settings{};
-  LlamaBudgets budgets{};
+  server::EngineBudgets budgets{};  // its accounts; engines of llama.cpp allocate themselves
   mais::TokensPerBlock page{16};
+  std::optional<mais::Tokens> max_context{};  // of a request; none: what the model was trained for
 };
 
-// Counts of an engine, of its thread; those of cells are llama.cpp's own.
+// Counts of an engine; those of cells are llama.cpp's own, as of the last step or forget().
 struct LlamaCounts {
   std::int64_t cells = 0;  // that there are
   std::int64_t cells_used = 0;
@@ -39,7 +34,7 @@ struct LlamaCounts {
   std::uint64_t tokens_again = 0;  // computed again because their cells were gone
 };
 
-class LlamaEngine : public torch_server::Engine {
+class LlamaEngine : public Engine {
  public:
   // Errors: those of forecast() and LoadedModel::load(); invalid_argument with all faults.
   static mais::Result<std::unique_ptr<LlamaEngine>> make(LlamaOptions options);
@@ -48,8 +43,6 @@ class LlamaEngine : public torch_server::Engine {
   virtual const MemoryPlan& plan() const = 0;
   virtual BufferSizes sizes() const = 0;  // as llama.cpp said them when it was loaded; 0 else
   virtual LlamaCounts counts() const = 0;
-  // The request has ended: its cells are given back.
-  virtual void forget(mais::RequestId request) = 0;
 };
 
 }  // namespace llama_server

@@ -1,18 +1,20 @@
 // Which of llama.cpp's sequences holds which request's state.
 //
 // The planner speaks of pages, llama.cpp of sequences of cells: a sequence of n tokens takes n
-// cells wherever there are some, and gives them back as a whole. Nobody says of a preempted request
-// that its state is gone; whoever needs its pages is given them. So a page is a claim on as many
-// cells as it has tokens: whoever held it before has lost its state, all of it. With that, cells in
-// use never exceed those of the pages that are given out, and a step that the planner forms finds
-// its cells.
+// cells wherever there are some, and gives them back as a whole. A page is a claim on as many cells
+// as it has tokens. The host says when a request has lost its pages or is over (Engine::forget),
+// before somebody else is given them; so cells in use never exceed those of the pages that are
+// given out, and a step that the planner forms finds its cells.
+//
+// A preempted request whose pages nobody took yet keeps its sequence. There may be more of those
+// than there are sequences to spare, so that the one that has not been in a step for longest may
+// have to go; should it not have been preempted, its state is computed again.
 //
 // A value; names no library.
 #pragma once
 
 #include <cstdint>
 #include <optional>
-#include <span>
 #include <unordered_map>
 #include <vector>
 
@@ -26,39 +28,18 @@ using Sequence = std::int32_t;
 class SequenceTable {
  public:
   // `sequences`: that llama.cpp has, at least as many as a step has entries.
-  SequenceTable(std::int32_t sequences, std::size_t pages)
-      : owners_(pages), requests_(static_cast<std::size_t>(sequences)) {
+  explicit SequenceTable(std::int32_t sequences) : requests_(static_cast<std::size_t>(sequences)) {
     for (Sequence sequence = sequences; sequence-- > 0;) free_.push_back(sequence);
   }
 
-  // In step number `step` (rising, from 1) the request has these pages, in this order; its table
-  // begins anew if it restarts. Appends to `gone` the sequences whose state must go. To be called
-  // for every entry of a step before any place(). O(pages that are new).
-  void claim(mais::RequestId request, std::span<const std::uint32_t> pages, bool restarts,
-             std::uint64_t step, std::vector<Sequence>& gone) {
-    const auto found = held_.find(request);
-    if (found != held_.end() && (restarts || found->second.pages.size() > pages.size())) {
-      release(request, gone);
-    }
-    Held& held = held_[request];
-    held.last_step = step;
-    for (std::size_t i = held.pages.size(); i < pages.size(); ++i) {
-      const std::uint32_t page = pages[i];
-      MAIS_EXPECTS(page < owners_.size(), "a page that the pool does not have");
-      if (owners_[page] && *owners_[page] != request) release(*owners_[page], gone);
-      owners_[page] = request;
-      held.pages.push_back(page);
-    }
-  }
+  // The request is in step number `step` (rising, from 1). To be said of every entry of a step
+  // before any place(). O(1).
+  void enter(mais::RequestId request, std::uint64_t step) { held_[request].last_step = step; }
 
-  // The sequence of a request that has claimed its pages in this step; one that is newly placed has
-  // no state. Where all are taken, the one that has not been in a step for longest is `gone`: its
-  // request was most probably preempted, and if not its state has to be computed again. O(1), or
-  // O(sequences) where all are taken.
+  // The sequence of a request that has entered; one that is newly placed has no state. Appends to
+  // `gone` the sequence that it takes from another. O(1), or O(sequences) where all are taken.
   Sequence place(mais::RequestId request, std::vector<Sequence>& gone) {
-    const auto found = held_.find(request);
-    MAIS_EXPECTS(found != held_.end(), "another entry of the step took pages of this one");
-    Held& held = found->second;
+    Held& held = held_.at(request);
     if (!held.sequence) {
       if (free_.empty()) release(longest_away(held.last_step), gone);
       held.sequence = free_.back();
@@ -68,11 +49,10 @@ class SequenceTable {
     return *held.sequence;
   }
 
-  // It has ended, or lost its pages. O(its pages).
+  // It has ended, or lost its pages; appends its sequence, if it has one, to `gone`. O(1).
   void release(mais::RequestId request, std::vector<Sequence>& gone) {
     const auto found = held_.find(request);
     if (found == held_.end()) return;
-    for (const std::uint32_t page : found->second.pages) owners_[page].reset();
     if (const auto sequence = found->second.sequence) {
       gone.push_back(*sequence);
       free_.push_back(*sequence);
@@ -85,7 +65,6 @@ class SequenceTable {
 
  private:
   struct Held {
-    std::vector<std::uint32_t> pages{};
     std::optional<Sequence> sequence{};
     std::uint64_t last_step = 0;
   };
@@ -101,7 +80,6 @@ class SequenceTable {
     return *found;
   }
 
-  std::vector<std::optional<mais::RequestId>> owners_;    // of each page
   std::vector<std::optional<mais::RequestId>> requests_;  // of each sequence
   std::vector<Sequence> free_;
   std::unordered_map<mais::RequestId, Held> held_;

@@ -9,9 +9,12 @@
 
 namespace llama_server {
 
+// llama.cpp makes caches of so many cells, and multiples.
+inline constexpr std::int64_t kCellBlock = 256;
+
 struct Settings {
   std::string path{};                // a GGUF file; of a split, the first
-  std::int64_t cells = 4096;         // of the cache, shared by all sequences; a multiple of 256
+  std::int64_t cells = 4096;         // of the cache, shared by all sequences; whole blocks
   mais::Tokens step_tokens{256};     // computed at once; a larger step is cut
   std::int32_t sequences = 40;       // with state at once
   std::int32_t step_sequences = 32;  // that emit a token in one step

@@ -23,8 +23,8 @@ struct Row {
 class Decoder final : public TensorEngine {
  public:
   Decoder(DecoderOptions options, std::unique_ptr<WeightSource> source)
-      : TensorEngine(options.name, options.shape, Role::decoder, options.budgets,
-                     std::move(source)),
+      : TensorEngine(options.name, options.shape, Role::decoder, options.budgets, std::move(source),
+                     options.end_of_text),
         options_(std::move(options)),
         layout_{.layers = shape_.layers,
                 .kv_heads = shape_.kv_heads,
@@ -35,7 +35,6 @@ class Decoder final : public TensorEngine {
     info_.pages = options_.pages;
     info_.pages_ahead = options_.pages_ahead.value_or(options_.pages);
     info_.host_pages = options_.host_pages;
-    info_.end_of_text = options_.end_of_text;
   }
 
   bool move(const mais::core::StateMove& move) override {
@@ -257,7 +256,7 @@ class Decoder final : public TensorEngine {
 
   DecoderOptions options_;
   PageLayout layout_;
-  PageStore pool_, host_;
+  server::PageStore pool_, host_;
 
   // Of the step, kept for their room.
   std::vector<Row> rows_;

@@ -12,11 +12,13 @@
 namespace torch_server {
 
 TensorEngine::TensorEngine(std::string name, const Shape& shape, Role role,
-                           const EngineBudgets& budgets, std::unique_ptr<WeightSource> source)
+                           const EngineBudgets& budgets, std::unique_ptr<WeightSource> source,
+                           std::optional<Token> end_of_text)
     : name_(std::move(name)),
       shape_(shape),
       role_(role),
       source_(std::move(source)),
+      tokenizer_(std::make_shared<ByteTokenizer>(end_of_text)),
       weights_memory_(*budgets.weights),
       workspace_memory_(*budgets.workspace) {}
 

@@ -2,11 +2,11 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
-#include "budgets.hpp"
-#include "engine.hpp"
+#include "engine_names.hpp"
 #include "metered_resource.hpp"
 #include "transformer.hpp"
 #include "transformer_model.hpp"
@@ -17,14 +17,16 @@ namespace torch_server {
 class TensorEngine : public Engine {
  public:
   const EngineInfo& info() const override { return info_; }
+  std::shared_ptr<const Tokenizer> tokenizer() const final { return tokenizer_; }
   mais::Result<void> load() final;
   void unload() final;
   void run(const mais::core::Step& step, std::span<const SequenceView> sequences,
            StepResult& result) final;
 
  protected:
+  // `end_of_text`: what a generation ends with by itself.
   TensorEngine(std::string name, const Shape& shape, Role role, const EngineBudgets& budgets,
-               std::unique_ptr<WeightSource> source);
+               std::unique_ptr<WeightSource> source, std::optional<Token> end_of_text = {});
 
   // Aborts for views that do not fit their entries.
   virtual void check(const mais::core::Step& step,
@@ -51,7 +53,8 @@ class TensorEngine : public Engine {
 
   const Role role_;
   std::unique_ptr<WeightSource> source_;
-  MeteredResource weights_memory_, workspace_memory_;  // outlive the tensors below
+  const std::shared_ptr<const Tokenizer> tokenizer_;
+  server::MeteredResource weights_memory_, workspace_memory_;  // outlive the tensors below
   bool loaded_ = false;
 
  protected:

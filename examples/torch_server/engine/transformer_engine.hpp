@@ -7,8 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "budgets.hpp"
-#include "engine.hpp"
+#include "engine_names.hpp"
 #include "shape.hpp"
 #include "weights.hpp"
 

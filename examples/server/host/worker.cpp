@@ -1,0 +1,195 @@
+#include "worker.hpp"
+
+#include <utility>
+
+namespace server {
+
+using Outcome = StepResult::Outcome;
+
+Worker::Worker(std::unique_ptr<Engine> engine, mais::InstanceId instance)
+    : engine_(std::move(engine)), tokenizer_(engine_->tokenizer()), instance_(instance) {
+  const EngineInfo& info = engine_->info();
+  if (!info.shares_pages) holders_.resize(static_cast<std::size_t>(info.pages));
+}
+
+void Worker::start(Shared shared) {
+  shared_.emplace(std::move(shared));
+  thread_ = std::thread([this] { work(); });
+}
+
+void Worker::join() {
+  if (thread_.joinable()) thread_.join();
+}
+
+HostCounts Worker::counts() const {
+  return {.steps = steps_,
+          .failed_steps = failed_,
+          .saved_steps = saved_,
+          .broken_steps = broken_,
+          .pages_out = pages_out_,
+          .pages_in = pages_in_};
+}
+
+// A page that is free in the snapshot may be given to a sequence before it is taken away here. No
+// harm: the step that names it runs only after this, and maps it anew.
+mais::Bytes Worker::trim(mais::Scheduler& scheduler) {
+  const EngineInfo& info = engine_->info();
+  if (info.pages_ahead >= info.pages) return mais::Bytes(0);
+  const std::scoped_lock lock(mutex_);
+  tell_ended();
+  const mais::core::PlannerView view = scheduler.snapshot();
+  return engine_->trim(view.instances[instance_.value()].free_pages);
+}
+
+void Worker::forget(mais::RequestId request) {
+  const std::scoped_lock lock(ended_mutex_);
+  ended_.push_back(request);
+}
+
+// With the engine's mutex held.
+void Worker::tell_ended() {
+  std::vector<mais::RequestId> ended;
+  {
+    const std::scoped_lock lock(ended_mutex_);
+    ended.swap(ended_);
+  }
+  for (const mais::RequestId request : ended) engine_->forget(request);
+}
+
+void Worker::restart(mais::RequestId request, Ticket* ticket) {
+  engine_->forget(request);
+  if (ticket == nullptr) return;
+  if (!holders_.empty()) {
+    for (const std::uint32_t page : ticket->pages) {
+      if (holders_[page] == request) holders_[page].reset();
+    }
+  }
+  ticket->pages.clear();
+}
+
+// Pages that a step gives to a sequence were taken from whoever had them before.
+void Worker::take_pages(const mais::core::StepEntry& entry) {
+  if (holders_.empty()) return;
+  for (std::uint32_t i = 0; i < entry.block_count; ++i) {
+    auto& holder = holders_[step_.blocks[entry.first_block + i]];
+    if (holder && *holder != entry.request) engine_->forget(*holder);
+    holder = entry.request;
+  }
+}
+
+void Worker::work() {
+  while (shared_->scheduler.next_step(instance_, step_)) run_step();
+}
+
+void Worker::run_step() {
+  ++steps_;
+  owed_.insert(owed_.end(), step_.moves.begin(), step_.moves.end());
+  prepare();
+  Outcome outcome = try_step();
+  if (outcome == Outcome::allocation_failed && shared_->reclaim() > mais::Bytes(0)) {
+    outcome = try_step();
+    if (outcome == Outcome::done) ++saved_;
+  }
+  std::vector<mais::RequestId> finished;
+  switch (outcome) {
+    case Outcome::done:
+      give_results(finished);
+      break;
+    case Outcome::allocation_failed:
+      ++failed_;
+      break;
+    case Outcome::broken:
+      tickets_.clear();
+      start_anew();
+      return;
+  }
+  tickets_.clear();
+  shared_->scheduler.report(to_report(step_, result_, std::move(finished)));
+}
+
+// What is over is told to the engine; block tables as the step says; a view of each sequence. A
+// ticket whose request has just been cancelled is not there any more: it is computed no further.
+void Worker::prepare() {
+  tickets_.clear();
+  views_.clear();
+  for (const mais::core::StepEntry& entry : step_.entries) {
+    tickets_.push_back(shared_->find(entry.tag));
+  }
+  {
+    const std::scoped_lock lock(mutex_);
+    tell_ended();
+    for (std::size_t i = 0; i < tickets_.size(); ++i) {
+      const mais::core::StepEntry& entry = step_.entries[i];
+      if (entry.restarts) restart(entry.request, tickets_[i].get());
+    }
+    for (const mais::core::StepEntry& entry : step_.entries) take_pages(entry);
+  }
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < tickets_.size(); ++i) {
+    if (!tickets_[i]) continue;
+    const mais::core::StepEntry& entry = step_.entries[i];
+    const auto first = step_.blocks.begin() + entry.first_block;
+    Ticket& ticket = *tickets_[i];
+    ticket.pages.insert(ticket.pages.end(), first, first + entry.block_count);
+    views_.push_back({.tokens = ticket.tokens, .pages = ticket.pages});
+    step_.entries[kept] = entry;
+    if (kept != i) tickets_[kept] = std::move(tickets_[i]);
+    ++kept;
+  }
+  step_.entries.resize(kept);
+  tickets_.resize(kept);
+}
+
+Outcome Worker::try_step() {
+  const std::scoped_lock lock(mutex_);
+  std::size_t made = 0;
+  for (; made < owed_.size() && engine_->move(owed_[made]); ++made) {
+    ++(owed_[made].kind == mais::core::StateMove::Kind::out ? pages_out_ : pages_in_);
+  }
+  owed_.erase(owed_.begin(), owed_.begin() + static_cast<std::ptrdiff_t>(made));
+  result_.outcome = Outcome::allocation_failed;
+  result_.missing.reset();
+  result_.took = {};
+  if (!owed_.empty()) return result_.outcome;
+  engine_->run(step_, views_, result_);
+  return result_.outcome;
+}
+
+void Worker::give_results(std::vector<mais::RequestId>& finished) {
+  const auto width = static_cast<std::size_t>(engine_->info().embedding_width);
+  for (std::size_t i = 0; i < tickets_.size(); ++i) {
+    Ticket& ticket = *tickets_[i];
+    if (width > 0)
+      ticket.give(std::span<const float>(result_.embeddings).subspan(i * width, width));
+    if (!result_.emitted[i]) continue;
+    const Token token = *result_.emitted[i];
+    ticket.tokens.push_back(token);
+    if (tokenizer_->ends_text(token) || !ticket.give(token)) {
+      ticket.stopped = true;
+      finished.push_back(step_.entries[i].request);
+    }
+  }
+}
+
+// The planner requeues or refuses what ran here; the engine begins with empty pages.
+void Worker::start_anew() {
+  ++broken_;
+  shared_->log(engine_->info().model.name + ": a step broke: " + result_.error +
+               "; the engine is loaded anew");
+  shared_->scheduler.instance_lost(instance_);
+  owed_.clear();
+  holders_.assign(holders_.size(), std::nullopt);
+  mais::Result<void> loaded{};
+  {
+    const std::scoped_lock lock(mutex_);
+    engine_->unload();
+    loaded = engine_->load();
+  }
+  if (loaded) {
+    shared_->scheduler.instance_back(instance_);
+  } else {
+    shared_->log(engine_->info().model.name + ": stays away: " + loaded.error().message);
+  }
+}
+
+}  // namespace server
