@@ -17,6 +17,7 @@ struct Widest {
   std::int64_t input = 0;  // of a matrix, of all experts that a token meets
   std::int64_t heads = 0;  // of queries
   std::int64_t query = 0;  // all heads together
+  std::int64_t cell = 0;   // numbers that a layer keeps for a token
   bool windows = false;    // some layers see less than all
 };
 
@@ -30,9 +31,17 @@ Widest widest_of(const mais::files::Tower& tower) {
     const mais::files::Attention& attention = *layer.attention;
     widest.heads = std::max(widest.heads, attention.heads);
     widest.query = std::max(widest.query, attention.heads * attention.value_size);
+    widest.cell =
+        std::max(widest.cell, attention.kv_heads * (attention.key_size + attention.value_size));
     widest.windows |= attention.window.has_value();
   }
   return widest;
+}
+
+// llama.cpp makes room for a step of equally many tokens of each sequence.
+std::int64_t room_tokens(const Settings& settings) {
+  const std::int64_t sequences = settings.sequences;
+  return (settings.step_tokens.count() + sequences - 1) / sequences * sequences;
 }
 
 // Which token of a step sees which cell, once more for windows: in 16 bits where attention is
@@ -40,7 +49,8 @@ Widest widest_of(const mais::files::Tower& tower) {
 Bytes mask_bytes(const Widest& widest, const Settings& settings) {
   const std::int64_t masks = widest.windows ? 2 : 1;
   const std::int64_t each = settings.fused_attention ? 2 * masks : 4 * (masks + widest.heads);
-  return Bytes(each * settings.step_tokens.count() * settings.cells);
+  const bool copied = settings.fused_attention && settings.kv_type == mais::files::ElementType::f32;
+  return Bytes((each * room_tokens(settings) + (copied ? 2 * widest.cell : 0)) * settings.cells);
 }
 
 // As ggml's allocator places a step's values: those of the widest layer, then the logits in the
@@ -51,8 +61,9 @@ Bytes value_bytes(const mais::files::Footprint& footprint,
   const std::int64_t width = architecture.main_tower()->width;
   const std::int64_t gap = 4 * std::max<std::int64_t>(0, widest.query - width);
   constexpr std::int64_t kNumbers = 64;  // positions, indices
-  const Bytes values = footprint.model.workspace.per_token * settings.step_tokens +
-                       Bytes((gap + kNumbers) * settings.step_tokens.count());
+  const std::int64_t tokens = room_tokens(settings);
+  const Bytes values =
+      footprint.model.workspace.per_token * mais::Tokens(tokens) + Bytes((gap + kNumbers) * tokens);
   const Bytes logits = Bytes(4 * settings.sequences * (architecture.vocabulary + 2 * width));
   return std::max(values, logits);
 }

@@ -1,10 +1,11 @@
 // The engine without a scheduler: steps made by hand, in every way in which steps can be cut.
+#include "llama_engine.hpp"
+
 #include <map>
 #include <random>
 
 #include <gmock/gmock.h>
 
-#include "llama_engine.hpp"
 #include "plain_generation.hpp"
 #include "small_llama.hpp"
 
