@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <functional>
+#include <limits>
 #include <map>
 #include <thread>
 
@@ -146,6 +147,23 @@ TEST_F(ApiTest, HeadersBecomeTheRequest) {
   EXPECT_EQ(request.deadlines.ttft, 250ms);
   EXPECT_EQ(request.deadlines.tpot, 500us);
   EXPECT_EQ(request.max_new, 9_tok);
+}
+
+TEST_F(ApiTest, SamplingParametersBecomeTheRequestAndWithoutThemItIsGreedy) {
+  complete("");
+  complete(R"(, "temperature": 0.5, "top_p": 0.25, "seed": 7)");
+  complete(R"(, "temperature": 1, "seed": -1)");
+  complete(R"(, "temperature": 1)");
+  complete(R"(, "temperature": 1)");
+  ASSERT_EQ(backend_.jobs.size(), 5U);
+  const auto sampling = [&](std::size_t i) { return backend_.jobs[i].sampling; };
+  EXPECT_EQ(sampling(0).temperature, 0);
+  EXPECT_EQ(sampling(0).top_p, 1);
+  EXPECT_EQ(sampling(1).temperature, 0.5);
+  EXPECT_EQ(sampling(1).top_p, 0.25);
+  EXPECT_EQ(sampling(1).seed, 7U);
+  EXPECT_EQ(sampling(2).seed, std::numeric_limits<std::uint64_t>::max());
+  EXPECT_NE(sampling(3).seed, sampling(4).seed);  // nobody asked for the same again
 }
 
 TEST_F(ApiTest, TheTenantIsTheFirstThatAHeaderNames) {
@@ -313,6 +331,9 @@ TEST_F(ApiTest, FaultsNameTheField) {
       {R"({"model": "talks", "prompt": {"a": 1}})", "prompt"},
       {R"({"model": "talks", "prompt": "a", "max_tokens": 101})", "max_tokens"},
       {R"({"model": "talks", "prompt": "a", "temperature": 3})", "temperature"},
+      {R"({"model": "talks", "prompt": "a", "top_p": -0.1})", "top_p"},
+      {R"({"model": "talks", "prompt": "a", "seed": 0.5})", "seed"},
+      {R"({"model": "talks", "prompt": "a", "presence_penalty": 1})", "presence_penalty"},
       {R"({"model": "talks", "prompt": "a", "stream": 1})", "stream"},
       {R"({"model": "talks", "prompt": "a", "stop": ""})", "stop"},
       {R"({"model": "talks", "prompt": "a", "stop": ["a", "b", "c", "d", "e"]})", "stop"},

@@ -1,7 +1,7 @@
 // The engines under hard budgets: bounds that hold, failures that leave nothing behind.
 #include <gmock/gmock.h>
 
-#include "failing_resource.hpp"
+#include "server/failing_resource.hpp"
 #include "small_decoder.hpp"
 
 namespace torch_server {
@@ -117,7 +117,7 @@ TEST(EngineMemory, EncoderStepsStayWithinTheDeclaredWorkspace) {
 // and the same step must then give what it would have given.
 TEST(EngineMemory, AFailureAtAnyAllocationOfAStepLeavesNothingBehind) {
   SmallBudgets budgets;
-  FailingResource failing(*budgets.budgets().workspace);
+  server::FailingResource failing(*budgets.budgets().workspace);
   auto options = small_options(budgets);
   options.budgets.workspace = &failing;
   const auto engine = loaded_decoder(std::move(options));
@@ -156,7 +156,7 @@ TEST(EngineMemory, AFailureAtAnyAllocationOfAStepLeavesNothingBehind) {
 
 TEST(EngineMemory, AFailureAtAnyAllocationOfAnEncoderStepLeavesNothingBehind) {
   SmallBudgets budgets;
-  FailingResource failing(*budgets.budgets().workspace);
+  server::FailingResource failing(*budgets.budgets().workspace);
   EngineBudgets with = budgets.budgets();
   with.workspace = &failing;
   const auto engine = made_encoder(with);
@@ -182,15 +182,15 @@ TEST(EngineMemory, AFailureAtAnyAllocationOfAnEncoderStepLeavesNothingBehind) {
 
 TEST(EngineMemory, AFailureAtAnyAllocationOfLoadLeavesNothingBehind) {
   SmallBudgets budgets;
-  FailingResource weights(*budgets.budgets().weights);
-  FailingResource workspace(*budgets.budgets().workspace);
+  server::FailingResource weights(*budgets.budgets().weights);
+  server::FailingResource workspace(*budgets.budgets().workspace);
   auto options = small_options(budgets);
   options.budgets.weights = &weights;
   options.budgets.workspace = &workspace;
   auto made = make_decoder(std::move(options), random_weights(1));
   ASSERT_TRUE(made);
   int sites = 0;
-  for (FailingResource* resource : {&weights, &workspace}) {
+  for (server::FailingResource* resource : {&weights, &workspace}) {
     for (int site = 0;; ++site, ++sites) {
       resource->fail_after(site);
       if ((*made)->load()) break;

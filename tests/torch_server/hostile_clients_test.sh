@@ -78,9 +78,9 @@ steps=$(metric server_steps_total)
 exec {deaf}<>"/dev/tcp/127.0.0.1/$port"
 body='{"model":"slow","prompt":"a","max_tokens":2000,"stream":true}'
 printf '%b%s' "${post}Content-Type: application/json\r\nContent-Length: ${#body}\r\n\r\n" "$body" >&$deaf
-until_metric server_requests_running 1
+until_metric vllm:num_requests_running 1
 exec {deaf}>&-
-check "a request whose client left ends" until_metric server_requests_running 0
+check "a request whose client left ends" until_metric vllm:num_requests_running 0
 check "and its tokens are not computed" \
   test $(($(metric server_steps_total) - steps)) -lt 1500
 

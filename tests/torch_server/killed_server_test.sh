@@ -20,7 +20,7 @@ for round in 1 2 3; do
     callers+=($!)
   done
   for _ in $(seq 200); do
-    [ "$(metric server_requests_running)" != 4 ] || break
+    [ "$(metric vllm:num_requests_running)" != 4 ] || break
     sleep 0.05
   done
   sleep "0.$((round * 2))"

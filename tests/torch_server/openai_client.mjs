@@ -78,7 +78,7 @@ for await (const piece of left) {
   break;
 }
 const running = async () => (await (await fetch(baseURL.replace('/v1', '/metrics'))).text())
-                                .match(/^server_requests_running (\d+)$/m)[1];
+                                .match(/^vllm:num_requests_running (\d+)$/m)[1];
 const until = Date.now() + 20000;
 while (await running() !== '0' && Date.now() < until) await new Promise(go => setTimeout(go, 50));
 assert.equal(await running(), '0');

@@ -114,14 +114,14 @@ for stream in true false; do
     -d "{\"model\": \"slow\", \"prompt\": \"a\", \"max_tokens\": 2000, \"stream\": $stream}" \
     >/dev/null 2>&1 &
   caller=$!
-  until_metric server_requests_running 1
+  until_metric vllm:num_requests_running 1
   kill -9 $caller
   wait $caller 2>/dev/null
-  check "a client that leaves ends its request" until_metric server_requests_running 0
+  check "a client that leaves ends its request" until_metric vllm:num_requests_running 0
 done
 check "and its tokens are not computed" \
   test $(($(metric server_steps_total) - steps)) -lt 2000
-check "nothing waits" until_metric server_requests_waiting 0
+check "nothing waits" until_metric vllm:num_requests_waiting 0
 check "metrics are served" test -n "$(metric server_memory_cap_bytes)"
 check "the cap holds" test "$(metric server_memory_peak_bytes)" -le $((192 << 20))
 

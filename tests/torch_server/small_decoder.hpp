@@ -12,14 +12,14 @@
 
 #include <gtest/gtest.h>
 
-#include "mais/memory/budgeted_resource.hpp"
-#include "mais/memory/host_source.hpp"
 #include "server/prompts.hpp"
+#include "server/small_budgets.hpp"
 #include "transformer_engine.hpp"
 
 namespace torch_server {
 
 using server::prompt_of;
+using server::SmallBudgets;
 
 inline Shape small_shape() {
   return {.vocabulary = 272,
@@ -31,51 +31,6 @@ inline Shape small_shape() {
           .feed_forward = 160,
           .max_context = 256};
 }
-
-// A budget of its own for each part, in one ledger with a hard cap.
-class SmallBudgets {
- public:
-  explicit SmallBudgets(mais::Bytes cap = mais::Bytes(1 << 30))
-      : shared_(ledger_, {.quantum = mais::Bytes(4096), .shards = 2}),
-        root_(ledger_.root(ledger_.add_space("host", cap))),
-        weights_(account("weights")),
-        state_(account("state")),
-        host_state_(account("host tier")),
-        workspace_(account("workspace")),
-        weights_resource_(shared_.open(weights_)),
-        workspace_resource_(shared_.open(workspace_)) {}
-
-  EngineBudgets budgets() {
-    return {.weights = &weights_resource_,
-            .workspace = &workspace_resource_,
-            .ledger = &shared_,
-            .state_source = &source_,
-            .state = state_,
-            .host_source = &source_,
-            .host_state = host_state_};
-  }
-  mais::Bytes used() { return figure(&mais::core::Ledger::used); }
-  mais::Bytes peak() { return figure(&mais::core::Ledger::peak); }
-  void cap(mais::Bytes bytes) {
-    shared_.exclusively([&](mais::core::Ledger& ledger) {
-      ASSERT_TRUE(ledger.set_capacity(mais::SpaceId(0), bytes));
-    });
-  }
-
- private:
-  mais::core::AccountId account(const char* name) {
-    return *ledger_.add_account(root_, {.name = name});
-  }
-  mais::Bytes figure(mais::Bytes (mais::core::Ledger::*of)(mais::core::AccountId) const) {
-    return shared_.exclusively([&](mais::core::Ledger& ledger) { return (ledger.*of)(root_); });
-  }
-
-  mais::core::Ledger ledger_;
-  mais::SharedLedger shared_;
-  mais::core::AccountId root_, weights_, state_, host_state_, workspace_;
-  mais::memory::HostSource source_;
-  mais::memory::BudgetedResource weights_resource_, workspace_resource_;
-};
 
 inline DecoderOptions small_options(SmallBudgets& budgets, std::int64_t pages = 64) {
   return {.name = "small",
@@ -97,6 +52,7 @@ struct Sequence {
   std::vector<Token> tokens;
   std::vector<std::uint32_t> pages;
   std::int64_t computed = 0;
+  server::Sampling sampling{};
 };
 
 class HandDrivenSteps {
@@ -114,7 +70,9 @@ class HandDrivenSteps {
   }
   StepResult::Outcome run() {
     std::vector<SequenceView> views;
-    for (Sequence* sequence : sequences_) views.push_back({sequence->tokens, sequence->pages});
+    for (Sequence* sequence : sequences_) {
+      views.push_back({sequence->tokens, sequence->pages, sequence->sampling});
+    }
     engine_.run(step_, views, result);
     if (result.outcome == StepResult::Outcome::done) {
       for (std::size_t i = 0; i < sequences_.size(); ++i) {
@@ -146,8 +104,10 @@ inline std::vector<std::uint32_t> pages_from(std::uint32_t first, std::size_t to
 
 // What a prompt goes on with, computed one token at a time.
 inline std::vector<Token> sequential(Engine& engine, std::vector<Token> prompt,
-                                     std::size_t new_tokens) {
-  Sequence sequence{.tokens = prompt, .pages = pages_from(0, prompt.size() + new_tokens)};
+                                     std::size_t new_tokens,
+                                     const server::Sampling& sampling = {}) {
+  Sequence sequence{
+      .tokens = prompt, .pages = pages_from(0, prompt.size() + new_tokens), .sampling = sampling};
   HandDrivenSteps steps(engine);
   while (sequence.tokens.size() < prompt.size() + new_tokens) {
     steps.add(sequence, 1);

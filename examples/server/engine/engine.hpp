@@ -36,6 +36,7 @@
 #include "mais/model.hpp"
 #include "mais/result.hpp"
 #include "mais/units.hpp"
+#include "sampling.hpp"
 #include "tokenizer.hpp"
 
 namespace server {
@@ -49,7 +50,7 @@ struct EngineInfo {
   std::int64_t pages = 0;            // of the pool
   std::int64_t pages_ahead = 0;      // of them, that have memory as long as it is loaded
   std::int64_t host_pages = 0;       // where pages are swapped to
-  bool shares_pages = true;          // several sequences may name one page
+  bool shares_pages = true;          // several sequences may name one page; else no host_pages
   std::int64_t vocabulary = 0;       // tokens are 0 ... vocabulary - 1
   std::int64_t embedding_width = 0;  // floats in an embedding; encoders
   std::string weights_from{};        // for people: a file, or "random weights, seed 1"
@@ -60,6 +61,7 @@ struct EngineInfo {
 struct SequenceView {
   std::span<const Token> tokens{};         // all that are known: the prompt, then the generated
   std::span<const std::uint32_t> pages{};  // its block table, with the pages that the step gives it
+  Sampling sampling{};                     // of the token that it emits
 };
 
 struct StepResult {
@@ -112,10 +114,13 @@ class Engine {
   // will not name the move again, so it must be made good before any later step runs.
   virtual bool move(const mais::core::StateMove& move) = 0;
 
-  // What the engine keeps of a sequence beside pages is of no more use: it ended, or pages of it
-  // were given to others, and when it comes again it begins anew (StepEntry::restarts). Called
-  // between steps, before one that names those pages; maybe twice, or for one that it has not seen.
-  virtual void forget(mais::RequestId sequence) { static_cast<void>(sequence); }
+  // What the engine keeps of a sequence beside pages is of no more use from the token `from` on: it
+  // ended (0), or pages of it were given to others. It may come again, with a context of at most so
+  // many tokens. Called between steps, before one that names those pages; maybe twice, or for a
+  // sequence that it has not seen.
+  virtual void forget(mais::RequestId sequence, mais::Tokens from) {
+    static_cast<void>(sequence), static_cast<void>(from);
+  }
 
   // Gives back the memory of pages of the pool that nobody uses, as far as whole slabs are free and
   // were not mapped ahead. They get memory again when a step names them. Returns how much.
@@ -125,11 +130,11 @@ class Engine {
   virtual std::span<const std::byte> page(std::uint32_t id) const = 0;
 
   // Computes a step; `sequences[i]` belongs to `step.entries[i]`. Iteration batching: computes
-  // `tokens` of each from `context` on, and for those that emit the next token, greedily (of equal
-  // ones the lowest). Request batching: computes an embedding of each, as if padded to
-  // `step.padded`. The same tokens give the same bits, whatever else is in the step and however
-  // the prompt was cut into chunks, unless `remarks` says otherwise. A view that does not fit its
-  // entry aborts. `result` is overwritten; its room is used again.
+  // `tokens` of each from `context` on, and for those that emit chooses the next token as
+  // Sampler does, at position `context` + `tokens`. Request batching: computes an embedding of
+  // each, as if padded to `step.padded`. The same tokens give the same bits, whatever else is in
+  // the step and however the prompt was cut into chunks, unless `remarks` says otherwise. A view
+  // that does not fit its entry aborts. `result` is overwritten; its room is used again.
   virtual void run(const mais::core::Step& step, std::span<const SequenceView> sequences,
                    StepResult& result) = 0;
 

@@ -65,7 +65,7 @@ class Host::State {
     } else if (info.shares_pages) {
       request.prefix = prefix_hashes(job.prompt, config_.prefix_block.count(), options_.prefix_key);
     }
-    auto ticket = std::make_shared<Ticket>(std::move(job.prompt), std::move(callbacks));
+    auto ticket = std::make_shared<Ticket>(std::move(job), std::move(callbacks));
     {
       const std::scoped_lock lock(mutex_);
       request.tag = ++last_tag_;

@@ -55,6 +55,7 @@ struct Job {
   // longest context leaves.
   mais::Request request{};
   std::vector<Token> prompt{};
+  Sampling sampling{};
 };
 
 // Counts since the start, of all engines.

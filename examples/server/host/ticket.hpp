@@ -14,12 +14,16 @@ namespace server {
 
 class Ticket {
  public:
-  Ticket(std::vector<Token> prompt, Callbacks callbacks)
-      : tokens(std::move(prompt)), prompt_(tokens.size()), callbacks_(std::move(callbacks)) {}
+  Ticket(Job job, Callbacks callbacks)
+      : tokens(std::move(job.prompt)),
+        sampling(job.sampling),
+        prompt_(tokens.size()),
+        callbacks_(std::move(callbacks)) {}
 
   // Of the worker that runs it alone.
   std::vector<Token> tokens;         // all that are known
   std::vector<std::uint32_t> pages;  // its block table
+  const Sampling sampling;
   bool stopped = false;
 
   bool ran = false;  // a worker took it up; guarded by who keeps the tickets

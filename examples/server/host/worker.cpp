@@ -9,7 +9,10 @@ using Outcome = StepResult::Outcome;
 Worker::Worker(std::unique_ptr<Engine> engine, mais::InstanceId instance)
     : engine_(std::move(engine)), tokenizer_(engine_->tokenizer()), instance_(instance) {
   const EngineInfo& info = engine_->info();
-  if (!info.shares_pages) holders_.resize(static_cast<std::size_t>(info.pages));
+  if (info.shares_pages) return;
+  MAIS_EXPECTS(info.host_pages == 0,
+               "an engine that keeps state by sequences has no pages to swap");
+  holders_.resize(static_cast<std::size_t>(info.pages));
 }
 
 void Worker::start(Shared shared) {
@@ -53,27 +56,35 @@ void Worker::tell_ended() {
     const std::scoped_lock lock(ended_mutex_);
     ended.swap(ended_);
   }
-  for (const mais::RequestId request : ended) engine_->forget(request);
+  for (const mais::RequestId request : ended) engine_->forget(request, mais::Tokens(0));
 }
 
-void Worker::restart(mais::RequestId request, Ticket* ticket) {
-  engine_->forget(request);
+// It goes on from what it still has, if that is not nothing.
+void Worker::restart(const mais::core::StepEntry& entry, Ticket* ticket) {
+  engine_->forget(entry.request, entry.context);
   if (ticket == nullptr) return;
   if (!holders_.empty()) {
     for (const std::uint32_t page : ticket->pages) {
-      if (holders_[page] == request) holders_[page].reset();
+      auto& holder = holders_[page];
+      if (holder && holder->request == entry.request) holder.reset();
     }
   }
   ticket->pages.clear();
 }
 
 // Pages that a step gives to a sequence were taken from whoever had them before.
-void Worker::take_pages(const mais::core::StepEntry& entry) {
-  if (holders_.empty()) return;
-  for (std::uint32_t i = 0; i < entry.block_count; ++i) {
-    auto& holder = holders_[step_.blocks[entry.first_block + i]];
-    if (holder && *holder != entry.request) engine_->forget(*holder);
-    holder = entry.request;
+void Worker::take_pages(const mais::core::StepEntry& entry, Ticket& ticket) {
+  const auto first = step_.blocks.begin() + entry.first_block;
+  for (auto page = first; page != first + entry.block_count; ++page) {
+    if (!holders_.empty()) {
+      auto& holder = holders_[*page];
+      if (holder && holder->request != entry.request) {
+        const auto kept = static_cast<std::int64_t>(holder->index) * engine_->info().page.count();
+        engine_->forget(holder->request, mais::Tokens(kept));
+      }
+      holder = {.request = entry.request, .index = ticket.pages.size()};
+    }
+    ticket.pages.push_back(*page);
   }
 }
 
@@ -119,19 +130,18 @@ void Worker::prepare() {
     const std::scoped_lock lock(mutex_);
     tell_ended();
     for (std::size_t i = 0; i < tickets_.size(); ++i) {
-      const mais::core::StepEntry& entry = step_.entries[i];
-      if (entry.restarts) restart(entry.request, tickets_[i].get());
+      if (step_.entries[i].restarts) restart(step_.entries[i], tickets_[i].get());
     }
-    for (const mais::core::StepEntry& entry : step_.entries) take_pages(entry);
+    for (std::size_t i = 0; i < tickets_.size(); ++i) {
+      if (tickets_[i]) take_pages(step_.entries[i], *tickets_[i]);
+    }
   }
   std::size_t kept = 0;
   for (std::size_t i = 0; i < tickets_.size(); ++i) {
     if (!tickets_[i]) continue;
     const mais::core::StepEntry& entry = step_.entries[i];
-    const auto first = step_.blocks.begin() + entry.first_block;
-    Ticket& ticket = *tickets_[i];
-    ticket.pages.insert(ticket.pages.end(), first, first + entry.block_count);
-    views_.push_back({.tokens = ticket.tokens, .pages = ticket.pages});
+    const Ticket& ticket = *tickets_[i];
+    views_.push_back({.tokens = ticket.tokens, .pages = ticket.pages, .sampling = ticket.sampling});
     step_.entries[kept] = entry;
     if (kept != i) tickets_[kept] = std::move(tickets_[i]);
     ++kept;

@@ -50,8 +50,8 @@ class Worker {
  private:
   void work();
   void tell_ended();
-  void restart(mais::RequestId request, Ticket* ticket);
-  void take_pages(const mais::core::StepEntry& entry);
+  void restart(const mais::core::StepEntry& entry, Ticket* ticket);
+  void take_pages(const mais::core::StepEntry& entry, Ticket& ticket);
   void prepare();
   StepResult::Outcome try_step();
   void run_step();
@@ -71,8 +71,12 @@ class Worker {
   std::vector<SequenceView> views_;
   StepResult result_;
   std::vector<mais::core::StateMove> owed_;  // moves that are still to be made
-  // Of engines that share no pages: whose each page of the pool was when a step last named it.
-  std::vector<std::optional<mais::RequestId>> holders_;
+  // Whose a page of the pool was when a step last named it, and which of its pages.
+  struct Holder {
+    mais::RequestId request{};
+    std::size_t index = 0;
+  };
+  std::vector<std::optional<Holder>> holders_;  // of engines that share no pages
 
   std::mutex ended_mutex_;  // guards what follows
   std::vector<mais::RequestId> ended_;

@@ -2,6 +2,7 @@
 
 #include <condition_variable>
 #include <mutex>
+#include <random>
 
 namespace server {
 
@@ -32,6 +33,11 @@ tl::expected<Answers, ApiError> Answers::begin(Backend& backend, const ApiCall& 
   auto state = std::make_shared<State>();
   state->answers.resize(call.prompts.size());
   Answers answers(backend, state);
+  std::uint64_t seed = call.seed.value_or(0);
+  if (call.temperature > 0 && !call.seed) {
+    std::random_device device;
+    seed = std::uint64_t{device()} << 32 | device();
+  }
   for (std::size_t i = 0; i < call.prompts.size(); ++i) {
     Callbacks callbacks;
     if (call.endpoint == Endpoint::embeddings) {
@@ -46,7 +52,9 @@ tl::expected<Answers, ApiError> Answers::begin(Backend& backend, const ApiCall& 
     callbacks.on_end = [state, i](const Ended& ended) {
       state->add({.answer = i, .ended = ended});
     };
-    Job job{.request = request, .prompt = call.prompts[i]};
+    Job job{.request = request,
+            .prompt = call.prompts[i],
+            .sampling = {.temperature = call.temperature, .top_p = call.top_p, .seed = seed}};
     job.request.model = call.model->id;
     job.request.max_new = mais::Tokens(call.max_tokens);
     const auto submitted = backend.submit(std::move(job), std::move(callbacks));

@@ -22,7 +22,7 @@ namespace server {
 class Answers {
  public:
   // Submits every prompt with the same headers, or none: `request` has model, tenant, class and
-  // deadlines.
+  // deadlines. A call without a seed gets one at random.
   static tl::expected<Answers, ApiError> begin(Backend& backend, const ApiCall& call,
                                                const mais::Request& request);
   Answers(Answers&&) noexcept;

@@ -322,7 +322,7 @@ HttpReply Api::metrics() {
   text += "# HELP server_http_under_way Calls that wait for an engine.\n";
   text += "# TYPE server_http_under_way gauge\n";
   text += "server_http_under_way " + std::to_string(under_way_) + "\n";
-  return {.content_type = "text/plain; version=0.0.4", .body = std::move(text)};
+  return {.content_type = "text/plain; version=0.0.4; charset=utf-8", .body = std::move(text)};
 }
 
 HttpReply Api::counted(HttpReply reply) {

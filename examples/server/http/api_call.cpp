@@ -34,25 +34,25 @@ Read<bool> read_flag(const Json& body, const char* name) {
   return field->get<bool>();
 }
 
-// Numbers in between that do not change what a greedy engine says.
-std::optional<ApiError> check_sampling(const Json& body) {
+std::optional<ApiError> read_sampling(const Json& body, ApiCall& call) {
   struct Range {
     const char* name;
-    double least, most;
+    int most;
+    double& to;
   };
-  constexpr Range kRanges[] = {{"temperature", 0, 2},
-                               {"top_p", 0, 1},
-                               {"presence_penalty", -2, 2},
-                               {"frequency_penalty", -2, 2}};
-  for (const Range& range : kRanges) {
+  for (const Range& range : {Range{"temperature", 2, call.temperature}, {"top_p", 1, call.top_p}}) {
     const Json* field = find(body, range.name);
     if (field == nullptr) continue;
-    if (field->is_number() && field->get<double>() >= range.least &&
-        field->get<double>() <= range.most) {
-      continue;
+    if (!field->is_number() || field->get<double>() < 0 || field->get<double>() > range.most) {
+      return bad_field(range.name,
+                       "must be a number from 0 to " + std::to_string(range.most) + ".");
     }
-    return bad_field(range.name, "must be a number from " + Json(range.least).dump() + " to " +
-                                     Json(range.most).dump() + ".");
+    range.to = field->get<double>();
+  }
+  if (const Json* seed = find(body, "seed")) {
+    if (!seed->is_number_integer()) return bad_field("seed", "must be a whole number of 64 bits.");
+    call.seed = seed->is_number_unsigned() ? seed->get<std::uint64_t>()
+                                           : static_cast<std::uint64_t>(seed->get<std::int64_t>());
   }
   return std::nullopt;
 }
@@ -60,7 +60,11 @@ std::optional<ApiError> check_sampling(const Json& body) {
 std::optional<ApiError> check_unsupported(const Json& body) {
   for (const char* name : {"n", "best_of"}) {
     const Json* field = find(body, name);
-    if (field != nullptr && *field != 1) return bad_field(name, "must be 1: engines are greedy.");
+    if (field != nullptr && *field != 1) return bad_field(name, "must be 1.");
+  }
+  for (const char* name : {"presence_penalty", "frequency_penalty"}) {
+    const Json* field = find(body, name);
+    if (field != nullptr && *field != 0) return bad_field(name, "is not supported but for 0.");
   }
   for (const char* name :
        {"logprobs", "top_logprobs", "echo", "suffix", "tools", "functions", "logit_bias"}) {
@@ -220,7 +224,7 @@ Read<const ServedModel*> read_model(const Json& body, std::span<const ServedMode
 }
 
 std::optional<ApiError> read_generation(const Json& body, const CallLimits& limits, ApiCall& call) {
-  if (auto error = check_sampling(body)) return error;
+  if (auto error = read_sampling(body, call)) return error;
   if (auto error = check_unsupported(body)) return error;
   const bool chat = call.endpoint == Endpoint::chat;
   auto most =

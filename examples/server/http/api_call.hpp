@@ -26,6 +26,9 @@ struct ApiCall {
   std::vector<std::vector<Token>> prompts{};  // one answer for each; of a chat one
   std::int64_t max_tokens = 0;                // of each answer
   std::vector<std::string> stop{};            // texts that end an answer
+  double temperature = 0;
+  double top_p = 1;
+  std::optional<std::uint64_t> seed{};  // none: any
   bool stream = false;
   bool include_usage = false;  // in a last event of a stream
   bool base64 = false;         // embeddings as OpenAI's packed floats
@@ -37,8 +40,8 @@ struct CallLimits {
   std::int64_t default_chat_tokens = 256;
 };
 
-// Sampling parameters (temperature, top_p, seed, ...) are checked and have no effect: the engines
-// are greedy. Asking for what is not there (n > 1, logprobs, tools, echo, ...) is an error, so that
+// The temperature is 0 where none is given: greedy, so that the same call gets the same answer.
+// Asking for what is not there (n > 1, logprobs, tools, echo, ...) is an error, so that
 // nobody takes an answer for another; fields that nobody knows are ignored. max_tokens beyond what
 // the longest context leaves is lowered to it by the planner; beyond the longest context it is an
 // error. 400 with the field, 404 for a model that is not there.

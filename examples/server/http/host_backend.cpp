@@ -1,29 +1,31 @@
 #include "host_backend.hpp"
 
-#include <algorithm>
-
 #include "gauge_text.hpp"
 
 namespace server {
 
+mais::Result<std::unique_ptr<HostBackend>> HostBackend::start(ModelSet& models,
+                                                              HostBackendOptions options) {
+  auto config = configured(models.infos(), models.host_options(), std::move(options.config));
+  if (!config) return tl::unexpected<mais::Error>(std::move(config.error()));
+  auto metrics = SchedulerMetrics::create(options.gateway_model);
+  if (!metrics) return tl::unexpected<mais::Error>(std::move(metrics.error()));
+  (*metrics)->join(options.host.scheduler);
+  auto host = Host::start(models.take_engines(), std::move(*config), std::move(options.host));
+  if (!host) return tl::unexpected<mais::Error>(std::move(host.error()));
+  (*metrics)->watch((*host)->scheduler());
+  return std::unique_ptr<HostBackend>(
+      new HostBackend(models, std::move(*host), std::move(*metrics), options.give_up));
+}
+
+// What engines hold for real stands beside what the scheduler counts.
 std::string HostBackend::metrics() {
   using Kind = GaugeText::Kind;
-  std::size_t waiting = 0, running = 0;
-  std::int64_t used = 0, limit = 0;
-  std::uint64_t preemptions = 0, recomputed = 0, refusals = 0;
   GaugeText text;
-  text.metric("server_state_used_bytes", Kind::gauge, "KV cache that sequences hold.");
+  std::uint64_t refusals = 0;
   for (std::size_t i = 0; i < host_->engine_count(); ++i) {
-    const auto load = host_->scheduler().load(mais::InstanceId(static_cast<std::uint32_t>(i)));
-    waiting += load.waiting;
-    running += load.running;
-    used += load.state_used.count();
-    limit += load.state_limit.count();
-    preemptions += load.preemptions;
-    recomputed += load.recomputed_tokens;
     const EngineMemory memory = host_->memory(i);
     refusals += memory.state.refusals + memory.workspace.refusals;
-    text.value("model", host_->info(i).model.name, load.state_used.count());
   }
   struct Part {
     const char* name;
@@ -46,17 +48,7 @@ std::string HostBackend::metrics() {
   text.metric("server_account_peak_bytes", Kind::gauge, "The most that it held at once.");
   accounts(&EngineMemory::Use::peak);
   const HostCounts counts = host_->counts();
-  text.metric("server_requests_waiting", Kind::gauge, "Requests in the queue.")
-      .value(waiting)
-      .metric("server_requests_running", Kind::gauge, "Requests with a place on an engine.")
-      .value(running)
-      .metric("server_kv_utilization", Kind::gauge, "Part of the KV cache in use, 0 to 1.")
-      .value(limit > 0 ? static_cast<double>(used) / static_cast<double>(limit) : 0.0)
-      .metric("server_preemptions_total", Kind::counter, "Sequences that lost their place.")
-      .value(preemptions)
-      .metric("server_recomputed_tokens_total", Kind::counter, "Tokens computed again.")
-      .value(recomputed)
-      .metric("server_steps_total", Kind::counter, "Steps of all engines.")
+  text.metric("server_steps_total", Kind::counter, "Steps of all engines.")
       .value(counts.steps)
       .metric("server_failed_steps_total", Kind::counter,
               "Steps that found no memory, not even after others gave back what they did not use.")
@@ -68,7 +60,7 @@ std::string HostBackend::metrics() {
               "Allocations that the budget refused, reclaims included.")
       .value(refusals);
   models_.tell_memory(text);
-  return std::move(text).text();
+  return metrics_->text() + std::move(text).text();
 }
 
 }  // namespace server

@@ -56,6 +56,7 @@ struct Texts {
   std::vector<std::string> models{}, embedders{};
   std::string memory = "512MiB", tenants = "default", give_up = "30 s", drain = "10 s",
               max_body = "1MiB", receive = "10 s";
+  std::optional<std::string> gateway_model{};
   std::int64_t step = 256;
   bool no_library = false;
 };
@@ -112,6 +113,18 @@ mais::Result<void> read_texts(const Program& program, const Texts& texts, Option
   options.http.max_body = static_cast<std::size_t>(body.count());
   options.http.receive = std::chrono::ceil<std::chrono::milliseconds>(receive);
   options.give_up = give_up;
+  if (texts.gateway_model) {
+    const auto found =
+        std::find_if(options.models.begin(), options.models.end(),
+                     [&](const auto& model) { return model.name == *texts.gateway_model; });
+    if (found == options.models.end()) {
+      return mais::fail(mais::ErrorCode::invalid_argument,
+                        "--gateway-model: '" + *texts.gateway_model +
+                            "' is none of the models: give the NAME of one of them");
+    }
+    options.gateway_model =
+        mais::ModelId(static_cast<std::uint32_t>(found - options.models.begin()));
+  }
   options.library = !texts.no_library;
   options.set.max_step_tokens = mais::Tokens(texts.step);
   return {};
@@ -153,6 +166,8 @@ tl::expected<Options, ExitStatus> read_options(const Program& program, int argc,
       ->check(CLI::Range(std::int64_t{16}, std::int64_t{16384}));
   add(how, "--journal", options.journal, "FILE",
       "What the scheduler does, for replay --journal; an old one is replaced");
+  add(how, "--gateway-model", texts.gateway_model, "NAME",
+      "Whose load an inference gateway sees in /metrics (default: of all models)");
   app.add_flag("--no-library", texts.no_library,
                "For comparison: every request is admitted when it comes")
       ->group(how);

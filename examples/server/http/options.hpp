@@ -23,6 +23,7 @@ struct Options {
   std::size_t max_queued = 256;
   std::optional<mais::Duration> give_up{};
   std::optional<std::string> journal{};
+  std::optional<mais::ModelId> gateway_model{};
   bool library = true;
   HttpServerOptions http{};
   mais::Duration drain{};

@@ -4,7 +4,7 @@
 #include <numeric>
 #include <utility>
 
-#include "gauge_text.hpp"
+#include "gateway_gauges.hpp"
 
 namespace server {
 
@@ -50,13 +50,13 @@ mais::Result<mais::RequestId> PlainBackend::submit(Job job, Callbacks callbacks)
   }
   Loop& loop = *loops_[job.request.model->value()];
   const bool decoder = loop.engine->info().model.batching == mais::Batching::iteration;
-  Running one{.id = {},
-              .ticket = std::make_shared<Ticket>(std::move(job.prompt), std::move(callbacks))};
+  Running one;
   if (decoder) {
     const auto longest = models_.served()[job.request.model->value()].max_context;
     one.left = std::min(job.request.max_new.count(),
-                        longest - static_cast<std::int64_t>(one.ticket->tokens.size()));
+                        longest - static_cast<std::int64_t>(job.prompt.size()));
   }
+  one.ticket = std::make_shared<Ticket>(std::move(job), std::move(callbacks));
   {
     const std::scoped_lock lock(mutex_);
     one.id = mais::RequestId(++last_id_);
@@ -108,7 +108,7 @@ void PlainBackend::end(Loop& loop, std::size_t index, mais::EndKind kind) {
   --running_;
   const auto& pages = one.ticket->pages;
   loop.free_pages.insert(loop.free_pages.end(), pages.rbegin(), pages.rend());
-  loop.engine->forget(one.id);
+  loop.engine->forget(one.id, mais::Tokens(0));
   if (!pages.empty()) loop.engine->trim(loop.free_pages);
   {
     const std::scoped_lock lock(mutex_);
@@ -141,7 +141,9 @@ Outcome PlainBackend::try_step(Loop& loop, StepResult& result) {
                             .context = mais::Tokens(one.computed),
                             .tokens = mais::Tokens(known - one.computed),
                             .emits = decoder});
-    views.push_back({.tokens = one.ticket->tokens, .pages = one.ticket->pages});
+    views.push_back({.tokens = one.ticket->tokens,
+                     .pages = one.ticket->pages,
+                     .sampling = one.ticket->sampling});
     if (decoder) continue;
     const auto& buckets = info.model.shape_buckets;
     const auto bucket = std::lower_bound(buckets.begin(), buckets.end(), mais::Tokens(known));
@@ -180,11 +182,7 @@ void PlainBackend::step(Loop& loop) {
 std::string PlainBackend::metrics() {
   using Kind = GaugeText::Kind;
   GaugeText text;
-  text.metric("server_requests_waiting", Kind::gauge, "Requests in the queue.")
-      .value(0)
-      .metric("server_requests_running", Kind::gauge, "Requests with a place on an engine.")
-      .value(running_.load())
-      .metric("server_steps_total", Kind::counter, "Steps of all engines.")
+  text.metric("server_steps_total", Kind::counter, "Steps of all engines.")
       .value(steps_.load())
       .metric("server_failed_steps_total", Kind::counter, "Steps that found no memory.")
       .value(failures_.load())
@@ -192,7 +190,8 @@ std::string PlainBackend::metrics() {
               "Requests that ended because an allocation failed.")
       .value(failed_requests_.load());
   models_.tell_memory(text);
-  return std::move(text).text();
+  return to_text({.running = static_cast<std::size_t>(std::max<std::int64_t>(0, running_))}) +
+         std::move(text).text();
 }
 
 }  // namespace server

@@ -66,20 +66,20 @@ mais::Config config_of(const Options& options) {
 mais::Result<std::unique_ptr<HostBackend>> start_host(ModelSet& models, const Options& options,
                                                       Log& say,
                                                       std::shared_ptr<mais::Journal>& journal) {
-  auto config = configured(models.infos(), models.host_options(), config_of(options));
-  if (!config) return tl::unexpected<mais::Error>(std::move(config.error()));
-  HostOptions host_options{.log = std::ref(say)};
+  HostBackendOptions host{.config = config_of(options),
+                          .host = {.log = std::ref(say)},
+                          .give_up = options.give_up,
+                          .gateway_model = options.gateway_model};
   if (options.journal) {
     // Every record reaches the operating system at once: a killed server loses none.
     auto made =
         mais::Journal::create(*options.journal, {.buffer = mais::Bytes(0), .replace = true});
     if (!made) return tl::unexpected<mais::Error>(std::move(made.error()));
     journal = *made;
-    host_options.scheduler.observers.push_back(journal);
+    host.host.scheduler.observers.push_back(journal);
   }
-  auto host = Host::start(models.take_engines(), std::move(*config), std::move(host_options));
-  if (!host) return tl::unexpected<mais::Error>(std::move(host.error()));
-  return std::make_unique<HostBackend>(models, std::move(*host), options.give_up);
+  if (const std::string missing = SchedulerMetrics::missing(); !missing.empty()) say(missing);
+  return HostBackend::start(models, std::move(host));
 }
 
 HttpReply fault(int status) {

@@ -154,7 +154,7 @@ class Decoder final : public TensorEngine {
         finish_layer(x, weights, shape_.norm_epsilon, room.buffers);
       }
     }
-    emit(room, result);
+    emit(sequences, room, result);
   }
 
   void list_rows(const mais::core::Step& step, std::span<const SequenceView> sequences) {
@@ -235,7 +235,7 @@ class Decoder final : public TensorEngine {
     room.buffers.mixed.narrow(0, real, tile.rows - real).zero_();
   }
 
-  void emit(Room& room, StepResult& result) {
+  void emit(std::span<const SequenceView> sequences, Room& room, StepResult& result) {
     const auto count = static_cast<std::int64_t>(emitting_.size());
     for (std::size_t i = 0; i < emitting_.size(); ++i) {
       std::copy_n(row_of(room.x, emitting_[i]), shape_.hidden, row_of(room.last, i));
@@ -247,9 +247,10 @@ class Decoder final : public TensorEngine {
             room.logits);
       for (std::int64_t i = tile.first; i < std::min(count, tile.first + tile.rows); ++i) {
         const float* logits = row_of(room.logits, static_cast<std::size_t>(i - tile.first));
-        const auto best = std::max_element(logits, logits + shape_.vocabulary) - logits;
-        result.emitted[rows_[emitting_[static_cast<std::size_t>(i)]].entry] =
-            static_cast<Token>(best);
+        const Row& row = rows_[emitting_[static_cast<std::size_t>(i)]];
+        result.emitted[row.entry] =
+            sampler_.choose({logits, static_cast<std::size_t>(shape_.vocabulary)},
+                            sequences[row.entry].sampling, row.position + 1);
       }
     }
   }
@@ -266,6 +267,7 @@ class Decoder final : public TensorEngine {
   std::vector<std::size_t> first_page_;
   std::int64_t longest_ = 0;
   std::vector<Tile> tiles_;
+  server::Sampler sampler_;
 };
 
 }  // namespace

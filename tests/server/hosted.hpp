@@ -9,11 +9,10 @@
 
 #include "host.hpp"
 #include "host_config.hpp"
-#include "small_decoder.hpp"
+#include "host_subject.hpp"
+#include "prompts.hpp"
 
-namespace torch_server {
-
-using namespace server;
+namespace server {
 
 // Collects what requests give, by number.
 class Collector {
@@ -89,12 +88,6 @@ inline std::unique_ptr<Host> started(std::vector<std::unique_ptr<Engine>> engine
   return std::move(*host);
 }
 
-inline std::unique_ptr<Engine> made_decoder(DecoderOptions options, std::uint64_t seed = 1) {
-  auto engine = make_decoder(std::move(options), random_weights(seed));
-  if (!engine) throw std::runtime_error(engine.error().message);
-  return std::move(*engine);
-}
-
 inline Job job(std::vector<Token> prompt, std::int64_t max_new, std::uint32_t model = 0) {
   return {.request = {.model = mais::ModelId(model), .max_new = mais::Tokens(max_new)},
           .prompt = std::move(prompt)};
@@ -115,20 +108,35 @@ class HostTest : public testing::Test {
  protected:
   // What each prompt goes on with, by the model alone.
   std::vector<std::vector<Token>> alone(const std::vector<std::vector<Token>>& all,
-                                        std::size_t new_tokens) {
-    SmallBudgets budgets;
-    const auto engine = loaded_decoder(small_options(budgets));
+                                        std::size_t new_tokens, const Sampling& sampling = {}) {
     std::vector<std::vector<Token>> result;
-    for (const auto& prompt : all) result.push_back(sequential(*engine, prompt, new_tokens));
+    for (const auto& prompt : all) {
+      result.push_back(subject_->alone(prompt, new_tokens, sampling));
+    }
     return result;
   }
+  // A host with one decoder.
+  std::unique_ptr<Host> hosting(const SubjectWish& wish, const HostConfigOptions& options,
+                                mais::Config config = {},
+                                HostOptions host_options = {.prefix_key = 1}) {
+    return hosting(subject_->decoder(wish), options, std::move(config), std::move(host_options));
+  }
+  std::unique_ptr<Host> hosting(std::unique_ptr<Engine> engine, const HostConfigOptions& options,
+                                mais::Config config = {},
+                                HostOptions host_options = {.prefix_key = 1}) {
+    std::vector<std::unique_ptr<Engine>> engines;
+    engines.push_back(std::move(engine));
+    return started(std::move(engines), options, std::move(config), std::move(host_options));
+  }
   // Submits all and expects of each exactly that.
-  void expect_all(Host& host, const std::vector<std::vector<Token>>& all, std::size_t new_tokens) {
-    const auto expected = alone(all, new_tokens);
+  void expect_all(Host& host, const std::vector<std::vector<Token>>& all, std::size_t new_tokens,
+                  const Sampling& sampling = {}) {
+    const auto expected = alone(all, new_tokens, sampling);
     Collector collector;
     for (std::size_t i = 0; i < all.size(); ++i) {
-      ASSERT_TRUE(
-          host.submit(job(all[i], static_cast<std::int64_t>(new_tokens)), collector.callbacks(i)));
+      Job one = job(all[i], static_cast<std::int64_t>(new_tokens));
+      one.sampling = sampling;
+      ASSERT_TRUE(host.submit(std::move(one), collector.callbacks(i)));
     }
     for (const auto& [number, result] : collector.wait()) {
       ASSERT_TRUE(result.ended);
@@ -138,7 +146,7 @@ class HostTest : public testing::Test {
     }
   }
 
-  SmallBudgets budgets_;
+  const std::unique_ptr<HostSubject> subject_ = make_host_subject();
 };
 
-}  // namespace torch_server
+}  // namespace server

@@ -6,7 +6,7 @@
 
 #include "hosted.hpp"
 
-namespace torch_server {
+namespace server {
 namespace {
 
 using namespace mais::literals;
@@ -20,9 +20,7 @@ TEST_F(HostTest, BatchedAndChunkedGenerationsAreThoseOfTheModelAlone) {
   mais::Config config;
   config.policy.step = mais::StepPolicy::budget;
   config.policy.token_budget = Tokens(19);  // cuts prompts
-  std::vector<std::unique_ptr<Engine>> engines;
-  engines.push_back(made_decoder(small_options(budgets_, 256)));
-  const auto host = started(std::move(engines), {.memory = 1_GiB}, config);
+  const auto host = hosting(SubjectWish{.pages = 256}, {.memory = 1_GiB}, config);
   expect_all(*host, prompts(12), 40);
   EXPECT_LT(host->counts().steps, 12U * 40U);  // so they ran together
 }
@@ -30,9 +28,7 @@ TEST_F(HostTest, BatchedAndChunkedGenerationsAreThoseOfTheModelAlone) {
 TEST_F(HostTest, PreemptedAndRecomputedGenerationsAreThoseOfTheModelAlone) {
   mais::Config config;
   config.policy = optimistic_without_swap();
-  std::vector<std::unique_ptr<Engine>> engines;
-  engines.push_back(made_decoder(small_options(budgets_, 24)));  // 192 tokens
-  const auto host = started(std::move(engines), {.memory = 1_GiB}, config);
+  const auto host = hosting(SubjectWish{.pages = 24}, {.memory = 1_GiB}, config);
   expect_all(*host, prompts(8), 60);
   const auto load = host->scheduler().load(kFirst);
   EXPECT_GT(load.preemptions, 0U);
@@ -44,14 +40,10 @@ TEST_F(HostTest, PreemptedAndRecomputedGenerationsAreThoseOfTheModelAlone) {
 // memory. What it generated exists in the host tier alone, then.
 TEST_F(HostTest, SwappedGenerationsAreThoseOfTheModelAlone) {
   mais::Config config;
-  config.policy.learn_costs = false;           // copying is said to be faster than computing
-  auto options = small_options(budgets_, 24);  // 192 tokens
-  options.host_pages = 64;
-  std::vector<std::unique_ptr<Engine>> engines;
-  engines.push_back(made_decoder(std::move(options)));
+  config.policy.learn_costs = false;  // copying is said to be faster than computing
   std::atomic<int> readings{0};
-  const auto host = started(
-      std::move(engines),
+  const auto host = hosting(
+      SubjectWish{.pages = 24, .host_pages = 64},
       {.memory = 1_GiB, .compute = {1e8}, .prefix_block = Tokens(8), .tier_bandwidth = {1e12}},
       config,
       {.prefix_key = 1, .scheduler = {.clock = [&] { return mais::Time(readings++ * 100ms); }}});
@@ -82,9 +74,8 @@ TEST_F(HostTest, SwappedGenerationsAreThoseOfTheModelAlone) {
 }
 
 TEST_F(HostTest, GenerationsThatShareAPrefixAreThoseOfTheModelAlone) {
-  std::vector<std::unique_ptr<Engine>> engines;
-  engines.push_back(made_decoder(small_options(budgets_, 256)));
-  const auto host = started(std::move(engines), {.memory = 1_GiB, .prefix_block = Tokens(16)}, {});
+  const auto host =
+      hosting(SubjectWish{.pages = 256}, {.memory = 1_GiB, .prefix_block = Tokens(16)}, {});
   const auto all = prompts(10, 70);
   expect_all(*host, all, 20);
   expect_all(*host, all, 20);  // finds what the first left
@@ -96,12 +87,8 @@ TEST_F(HostTest, ManyGenerationsUnderEveryPressureAtOnceAreThoseOfTheModelAlone)
   config.policy = mais::Policy::optimistic();
   config.policy.learn_costs = false;
   config.policy.token_budget = Tokens(33);
-  auto options = small_options(budgets_, 30);
-  options.host_pages = 16;
-  std::vector<std::unique_ptr<Engine>> engines;
-  engines.push_back(made_decoder(std::move(options)));
-  const auto host = started(
-      std::move(engines),
+  const auto host = hosting(
+      SubjectWish{.pages = 30, .host_pages = 16},
       {.memory = 1_GiB, .compute = {1e8}, .prefix_block = Tokens(16), .tier_bandwidth = {1e12}},
       config);
   for (int round = 0; round < 3; ++round) expect_all(*host, prompts(16, 24), 50);
@@ -111,15 +98,25 @@ TEST_F(HostTest, ManyGenerationsUnderEveryPressureAtOnceAreThoseOfTheModelAlone)
   EXPECT_GT(host->counts().pages_in, 0U);
 }
 
+// Whatever is done to them: what is drawn depends on the seed and the position.
+TEST_F(HostTest, SampledGenerationsAreThoseOfTheModelAlone) {
+  mais::Config config;
+  config.policy = mais::Policy::optimistic();
+  config.policy.learn_costs = false;
+  config.policy.token_budget = Tokens(33);
+  const auto host = hosting(
+      SubjectWish{.pages = 30, .host_pages = 16},
+      {.memory = 1_GiB, .compute = {1e8}, .prefix_block = Tokens(16), .tier_bandwidth = {1e12}},
+      config);
+  const auto all = prompts(16, 24);
+  const Sampling sampling{.temperature = 0.8, .top_p = 0.9, .seed = 4};
+  for (int round = 0; round < 2; ++round) expect_all(*host, all, 40, sampling);
+  EXPECT_GT(host->scheduler().load(kFirst).preemptions, 0U);
+  EXPECT_NE(alone(all, 40), alone(all, 40, sampling));
+}
+
 TEST_F(HostTest, EmbeddingsInBatchesAreThoseOfEachTextAlone) {
-  const auto encoder = [&] {
-    return *make_encoder(
-        {.name = "embedder", .shape = small_shape(), .budgets = budgets_.budgets()},
-        random_weights(1));
-  };
-  std::vector<std::unique_ptr<Engine>> engines;
-  engines.push_back(encoder());
-  const auto host = started(std::move(engines), {.memory = 1_GiB}, {});
+  const auto host = hosting(subject_->encoder(), {.memory = 1_GiB});
   Collector collector;
   const auto all = prompts(20);
   for (std::size_t i = 0; i < all.size(); ++i) {
@@ -131,14 +128,12 @@ TEST_F(HostTest, EmbeddingsInBatchesAreThoseOfEachTextAlone) {
   for (std::size_t i = 0; i < all.size(); ++i) {
     ASSERT_TRUE(host->submit(job(all[i], 0), one_by_one.callbacks(i)));
     EXPECT_EQ(one_by_one.wait().at(i).embedding, results.at(i).embedding) << i;
-    EXPECT_EQ(results.at(i).embedding.size(), 64U);
+    EXPECT_EQ(results.at(i).embedding.size(), host->info(0).embedding_width);
   }
 }
 
 TEST_F(HostTest, ACallerMayEndItsGenerationAtAnyToken) {
-  std::vector<std::unique_ptr<Engine>> engines;
-  engines.push_back(made_decoder(small_options(budgets_, 256)));
-  const auto host = started(std::move(engines), {.memory = 1_GiB}, {});
+  const auto host = hosting(SubjectWish{.pages = 256}, {.memory = 1_GiB}, {});
   const auto all = prompts(6);
   const auto expected = alone(all, 30);
   Collector collector;
@@ -161,11 +156,7 @@ TEST_F(HostTest, ACallerMayEndItsGenerationAtAnyToken) {
 TEST_F(HostTest, TheEndOfTextEndsAGenerationAndIsNotGiven) {
   const auto all = prompts(1);
   const auto expected = alone(all, 30)[0];
-  auto options = small_options(budgets_, 256);
-  options.end_of_text = expected[9];
-  std::vector<std::unique_ptr<Engine>> engines;
-  engines.push_back(made_decoder(std::move(options)));
-  const auto host = started(std::move(engines), {.memory = 1_GiB}, {});
+  const auto host = hosting(SubjectWish{.end_of_text = expected[9]}, {.memory = 1_GiB}, {});
   Collector collector;
   ASSERT_TRUE(host->submit(job(all[0], 30), collector.callbacks(0)));
   const auto result = collector.wait().at(0);
@@ -175,9 +166,7 @@ TEST_F(HostTest, TheEndOfTextEndsAGenerationAndIsNotGiven) {
 }
 
 TEST_F(HostTest, AGenerationEndsWhereTheLongestContextEnds) {
-  std::vector<std::unique_ptr<Engine>> engines;
-  engines.push_back(made_decoder(small_options(budgets_, 256)));
-  const auto host = started(std::move(engines), {.memory = 1_GiB}, {});
+  const auto host = hosting(SubjectWish{.pages = 256}, {.memory = 1_GiB}, {});
   Collector collector;
   ASSERT_TRUE(host->submit(job(prompt_of(200, 1), 100'000), collector.callbacks(0)));
   ASSERT_TRUE(host->submit(job(prompt_of(255, 1), 100'000), collector.callbacks(1)));
@@ -192,27 +181,28 @@ TEST_F(HostTest, AGenerationEndsWhereTheLongestContextEnds) {
 TEST_F(HostTest, CancelledGenerationsEndOnceAndTheOthersGoOn) {
   mais::Config config;
   config.policy = optimistic_without_swap();
-  std::vector<std::unique_ptr<Engine>> engines;
-  engines.push_back(made_decoder(small_options(budgets_, 24)));
-  const auto host = started(std::move(engines), {.memory = 1_GiB}, config);
+  const auto host = hosting(SubjectWish{.pages = 24}, {.memory = 1_GiB}, config);
   const auto all = prompts(12);
   const auto expected = alone(all, 100);
   Collector collector;
-  std::array<std::atomic<mais::RequestId>, 12> ids{};  // the first one's stays 0
+  std::array<std::atomic<mais::RequestId>, 12> ids{};
+  std::atomic<bool> all_asked{false};
   for (std::size_t i = 0; i < all.size(); ++i) {
     Callbacks callbacks = collector.callbacks(i);
-    if (i % 3 == 1) {  // from within a callback
-      callbacks.on_token = [on = callbacks.on_token, &host, &id = ids[i]](Token token) {
-        on(token);
-        if (id.load() != mais::RequestId{}) host->cancel(id);
-        return true;
-      };
-    }
+    callbacks.on_token = [on = callbacks.on_token, &all_asked, &host, i,
+                          &id = ids[i]](Token token) {
+      all_asked.wait(false);  // so that nobody is done before
+      on(token);
+      if (i % 3 == 1) host->cancel(id);  // from within a callback
+      return true;
+    };
     const auto id = host->submit(job(all[i], 100), std::move(callbacks));
     ASSERT_TRUE(id);
     ids[i] = *id;
     if (i % 3 == 2) host->cancel(*id);
   }
+  all_asked = true;
+  all_asked.notify_all();
   for (const auto& [i, result] : collector.wait()) {
     ASSERT_TRUE(result.ended);
     if (i % 3 == 0) {
@@ -226,10 +216,7 @@ TEST_F(HostTest, CancelledGenerationsEndOnceAndTheOthersGoOn) {
 }
 
 TEST_F(HostTest, WhatCannotBeTakenIsAnErrorAndWhatCanNeverFitIsRefused) {
-  std::vector<std::unique_ptr<Engine>> engines;
-  engines.push_back(made_decoder(small_options(budgets_, 8)));
-  const auto host = started(std::move(engines), {.memory = 1_GiB}, {});
-  Collector none;
+  const auto host = hosting(SubjectWish{.pages = 8}, {.memory = 1_GiB}, {});
   EXPECT_FALSE(host->submit(job({}, 1), {}));
   EXPECT_FALSE(host->submit(job({272}, 1), {}));
   EXPECT_FALSE(host->submit(job({-1}, 1), {}));
@@ -244,4 +231,4 @@ TEST_F(HostTest, WhatCannotBeTakenIsAnErrorAndWhatCanNeverFitIsRefused) {
 }
 
 }  // namespace
-}  // namespace torch_server
+}  // namespace server

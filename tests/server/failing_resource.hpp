@@ -5,7 +5,7 @@
 #include <memory_resource>
 #include <new>
 
-namespace torch_server {
+namespace server {
 
 class FailingResource final : public std::pmr::memory_resource {
  public:
@@ -32,4 +32,4 @@ class FailingResource final : public std::pmr::memory_resource {
   std::atomic<int> left_{-1}, every_{0}, count_{0};
 };
 
-}  // namespace torch_server
+}  // namespace server

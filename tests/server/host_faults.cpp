@@ -8,7 +8,7 @@
 #include "failing_resource.hpp"
 #include "hosted.hpp"
 
-namespace torch_server {
+namespace server {
 namespace {
 
 using namespace mais::literals;
@@ -70,12 +70,8 @@ TEST_F(HostTest, MovesThatFindNoMemoryAreMadeGoodBeforeTheNextStepRuns) {
   mais::Config config;
   config.policy = mais::Policy::optimistic();
   config.policy.learn_costs = false;
-  auto options = small_options(budgets_, 40);
-  options.host_pages = 64;
-  std::vector<std::unique_ptr<Engine>> engines;
-  engines.push_back(std::make_unique<Crowded>(made_decoder(std::move(options))));
-  const auto host = started(
-      std::move(engines),
+  const auto host = hosting(
+      std::make_unique<Crowded>(subject_->decoder({.pages = 40, .host_pages = 64})),
       {.memory = 1_GiB, .compute = {1e8}, .prefix_block = Tokens(8), .tier_bandwidth = {1e12}},
       config);
   const auto all = prompts(12, 24);
@@ -99,15 +95,14 @@ TEST_F(HostTest, MovesThatFindNoMemoryAreMadeGoodBeforeTheNextStepRuns) {
 }
 
 TEST_F(HostTest, AnEngineThatBreaksIsLoadedAnewAndServesTheNextOnes) {
-  std::vector<std::unique_ptr<Engine>> engines;
-  engines.push_back(std::make_unique<Fragile>(made_decoder(small_options(budgets_, 64))));
   std::mutex mutex;
   std::string log;
-  const auto host = started(std::move(engines), {.memory = 1_GiB}, {},
-                            {.prefix_key = 1, .log = [&](const std::string& line) {
-                               const std::scoped_lock lock(mutex);
-                               log += line + "\n";
-                             }});
+  const auto host =
+      hosting(std::make_unique<Fragile>(subject_->decoder({.pages = 64})), {.memory = 1_GiB}, {},
+              {.prefix_key = 1, .log = [&](const std::string& line) {
+                 const std::scoped_lock lock(mutex);
+                 log += line + "\n";
+               }});
   Collector collector;
   ASSERT_TRUE(host->submit(job(prompt_of(20, 1), 30), collector.callbacks(0)));
   const auto broken = collector.wait().at(0);
@@ -118,14 +113,13 @@ TEST_F(HostTest, AnEngineThatBreaksIsLoadedAnewAndServesTheNextOnes) {
   expect_all(*host, prompts(4), 20);
   EXPECT_EQ(host->counts().broken_steps, 1U);
   const std::scoped_lock lock(mutex);
-  EXPECT_THAT(log, testing::HasSubstr("small: random weights, seed 1, "));
-  EXPECT_THAT(log, testing::HasSubstr("small: a step broke: planted"));
+  EXPECT_THAT(log,
+              testing::HasSubstr(host->info(0).model.name + ": " + host->info(0).weights_from));
+  EXPECT_THAT(log, testing::HasSubstr(": a step broke: planted"));
 }
 
 TEST_F(HostTest, StoppingEndsEverythingAndGivesEveryByteBack) {
-  std::vector<std::unique_ptr<Engine>> engines;
-  engines.push_back(made_decoder(small_options(budgets_, 64)));
-  auto host = started(std::move(engines), {.memory = 1_GiB}, {});
+  auto host = hosting(SubjectWish{.pages = 64}, {.memory = 1_GiB}, {});
   Collector collector;
   for (std::size_t i = 0; i < 20; ++i) {
     ASSERT_TRUE(host->submit(job(prompt_of(20, i), 200), collector.callbacks(i)));
@@ -133,7 +127,7 @@ TEST_F(HostTest, StoppingEndsEverythingAndGivesEveryByteBack) {
   host->stop();
   EXPECT_EQ(collector.ended(), 20U);
   host.reset();
-  EXPECT_EQ(budgets_.used(), Bytes(0));
+  EXPECT_EQ(subject_->used(), Bytes(0));
 }
 
 // A budget that fails again and again, at any place: nobody hangs, nothing leaks, and whoever is
@@ -142,15 +136,10 @@ TEST_F(HostTest, FailingAllocationsAreRetriedOrRefusedAndOthersAreNotHurt) {
   const auto all = prompts(10);
   const auto expected = alone(all, 30);
   for (const int every : {3, 11, 40, 150}) {
-    SmallBudgets budgets;
-    FailingResource failing(*budgets.budgets().workspace);
-    auto options = small_options(budgets, 48);
-    options.budgets.workspace = &failing;
-    std::vector<std::unique_ptr<Engine>> engines;
-    engines.push_back(made_decoder(std::move(options)));
+    FailingResource failing(subject_->workspace());
     mais::Config config;
     config.policy = optimistic_without_swap();
-    auto host = started(std::move(engines), {.memory = 1_GiB}, config);
+    auto host = hosting(SubjectWish{.pages = 48, .workspace = &failing}, {.memory = 1_GiB}, config);
     failing.fail_every(every);
     Collector collector;
     for (std::size_t i = 0; i < all.size(); ++i) {
@@ -172,52 +161,9 @@ TEST_F(HostTest, FailingAllocationsAreRetriedOrRefusedAndOthersAreNotHurt) {
     }
     EXPECT_EQ(host->memory(0).workspace.used, Bytes(0));
     host.reset();
-    EXPECT_EQ(budgets.used(), Bytes(0));
+    EXPECT_EQ(subject_->used(), Bytes(0));
   }
-}
-
-// Two models whose pools together are larger than the budget: one lends what it does not use.
-TEST_F(HostTest, ModelsThatShareABudgetStayUnderTheCapAndGiveTheRightTokens) {
-  // Workspace has a budget of its own here: what steps do not use of it would hide what is lent.
-  SmallBudgets workspace;
-  const EngineInfo info = made_decoder(small_options(budgets_))->info();
-  // Weights, and 60 pages of 4 KiB for two pools of 48.
-  const Bytes cap = info.model.weights * 2 + 60 * 4_KiB;
-  SmallBudgets budgets(cap);
-  std::vector<std::unique_ptr<Engine>> engines;
-  for (int i = 0; i < 2; ++i) {
-    auto options = small_options(budgets, 48);
-    options.budgets.workspace = workspace.budgets().workspace;
-    options.name = i == 0 ? "one" : "other";
-    options.pages_ahead = 8;
-    options.slab = 4_KiB;
-    engines.push_back(made_decoder(std::move(options)));
-  }
-  mais::Config config;
-  config.policy = optimistic_without_swap();
-  auto host = started(std::move(engines),
-                      {.memory = cap + info.model.workspace.bytes(Tokens(64), 16, Tokens(64)) * 2,
-                       .max_step_tokens = Tokens(64),
-                       .max_sequences = 16},
-                      config);
-  const auto all = prompts(16);
-  const auto expected = alone(all, 40);
-  Collector collector;
-  for (std::size_t i = 0; i < all.size(); ++i) {  // first the one, then the other
-    ASSERT_TRUE(host->submit(job(all[i], 40, i < 8 ? 0 : 1), collector.callbacks(i)));
-    if (i == 7) collector.wait();
-  }
-  for (const auto& [i, result] : collector.wait()) {
-    ASSERT_TRUE(result.ended);
-    EXPECT_EQ(result.ended->end.kind, EndKind::finished) << to_string(result.ended->end);
-    EXPECT_EQ(result.tokens, expected[i]) << i;
-  }
-  EXPECT_LE(budgets.peak(), cap);
-  EXPECT_GT(host->memory(0).state.peak + host->memory(1).state.peak, 60 * 4_KiB);
-  EXPECT_GT(host->counts().saved_steps, 0U);
-  host.reset();
-  EXPECT_EQ(budgets.used(), Bytes(0));
 }
 
 }  // namespace
-}  // namespace torch_server
+}  // namespace server
