@@ -69,7 +69,7 @@ class Steps {
     for (const auto& [request, count] : tokens) {
       One& one = requests_.at(request);
       if (one.restarts) {
-        engine_.forget(RequestId(request));
+        engine_.forget(RequestId(request), Tokens(0));
         for (auto& [page, holder] : holders_) {
           if (holder == request) holder.reset();
         }
@@ -78,7 +78,7 @@ class Steps {
       const std::int64_t end = std::min(known, one.computed + count);
       while (static_cast<std::int64_t>(one.pages.size()) * kPage < end) {
         auto& holder = holders_[free_.back()];
-        if (holder && *holder != request) engine_.forget(RequestId(*holder));
+        if (holder && *holder != request) engine_.forget(RequestId(*holder), Tokens(0));
         holder = request;
         one.pages.push_back(free_.back());
         free_.pop_back();
@@ -121,7 +121,7 @@ class LlamaEngineTest : public testing::Test {
   std::unique_ptr<LlamaEngine> made(Settings settings) {
     auto engine = LlamaEngine::make({.name = "small",
                                      .settings = std::move(settings),
-                                     .budgets = budget_.budgets("small"),
+                                     .budgets = budget_.budgets(),
                                      .page = mais::TokensPerBlock(kPage)});
     if (!engine) throw std::runtime_error(engine.error().message);
     return std::move(*engine);
@@ -142,7 +142,7 @@ class LlamaEngineTest : public testing::Test {
   }
 
   mais::files::ScratchFolder folder_;
-  SmallBudget budget_;
+  SmallBudgets budget_;
 };
 
 // How clear the model must be in its choices for sums in another order not to change them: above
@@ -234,7 +234,7 @@ TEST_F(LlamaEngineTest, CellsAreGivenBackByRequestsThatEndAndByThoseThatLoseThei
   steps.add(2, prompt_of(50, 2));
   ASSERT_EQ(steps.step({{1, 100}, {2, 100}}), Outcome::done);
   EXPECT_EQ(engine->counts().cells_used, 90);
-  engine->forget(RequestId(1));
+  engine->forget(RequestId(1), Tokens(0));
   EXPECT_EQ(engine->counts().cells_used, 50);
   steps.preempt(2);
   steps.add(3, prompt_of(10, 3));  // is given a page of 2
@@ -257,7 +257,7 @@ TEST_F(LlamaEngineTest, TheCacheFillsToTheLastCell) {
     ASSERT_EQ(steps.step(entries), Outcome::done);
   }
   for (const std::uint64_t i : {0U, 2U, 4U, 6U}) {  // holes all over the cache
-    engine->forget(RequestId(i));
+    engine->forget(RequestId(i), Tokens(0));
     steps.preempt(i);
   }
   EXPECT_EQ(engine->counts().cells_used, 2 * (32 + 64));

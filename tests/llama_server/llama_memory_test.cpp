@@ -40,9 +40,9 @@ class LlamaMemoryTest : public testing::Test {
     RandomGgufFile(model).write(folder_.at("model.gguf"));
     return folder_.at("model.gguf");
   }
-  mais::Result<std::unique_ptr<LlamaEngine>> make(Settings settings, SmallBudget& budget) {
+  mais::Result<std::unique_ptr<LlamaEngine>> make(Settings settings, SmallBudgets& budget) {
     return LlamaEngine::make(
-        {.name = "one", .settings = std::move(settings), .budgets = budget.budgets("one")});
+        {.name = "one", .settings = std::move(settings), .budgets = budget.budgets()});
   }
   mais::files::ScratchFolder folder_;
 };
@@ -58,7 +58,7 @@ TEST_F(LlamaMemoryTest, WhatIsTakenIsNeverMoreThanWhatWasCharged) {
       settings.cells = 1024;
       settings.fused_attention = fused;
       settings.step_sequences = 16;
-      SmallBudget budget;
+      SmallBudgets budget;
       const auto engine = make(settings, budget);
       ASSERT_TRUE(engine) << engine.error().message;
       const Bytes before = heap_in_use();
@@ -105,7 +105,7 @@ TEST_F(LlamaMemoryTest, WhatTheFileLetsExpectIsWhatLlamaSaysThatItTook) {
     settings.step_tokens = Tokens(256);
     settings.kv_type = kv;
     settings.fused_attention = true;
-    SmallBudget budget;
+    SmallBudgets budget;
     const auto engine = make(settings, budget);
     ASSERT_TRUE(engine) << engine.error().message;
     ASSERT_TRUE((*engine)->load());
@@ -175,14 +175,14 @@ TEST_F(LlamaMemoryTest, WhatWasMeasuredNarrowsABoundToThreePercentAndKeepsItABou
 }
 
 TEST_F(LlamaMemoryTest, ABudgetThatIsTooSmallIsRefusedBeforeAnythingIsTaken) {
-  SmallBudget ample;
+  SmallBudgets ample;
   const Settings settings = small_settings(written({}));
   const auto engine = make(settings, ample);
   ASSERT_TRUE(engine);
   const MemoryPlan& plan = (*engine)->plan();
   for (const Bytes cap :
        {plan.total() - Bytes(65536), plan.weights + plan.state, plan.weights - Bytes(1)}) {
-    SmallBudget budget(cap);
+    SmallBudgets budget(cap);
     const auto poor = make(settings, budget);
     ASSERT_TRUE(poor);
     const Bytes before = heap_in_use();
@@ -194,13 +194,13 @@ TEST_F(LlamaMemoryTest, ABudgetThatIsTooSmallIsRefusedBeforeAnythingIsTaken) {
     EXPECT_LE(heap_in_use() - before, Bytes(65536));
     EXPECT_EQ((*poor)->memory().weights.used, Bytes(0));
   }
-  SmallBudget exact(plan.total() + Bytes(65536));  // metadata is a little more or less
+  SmallBudgets exact(plan.total() + Bytes(65536));  // metadata is a little more or less
   const auto fits = make(settings, exact);
   ASSERT_TRUE(fits && (*fits)->load());
 }
 
 TEST_F(LlamaMemoryTest, WhatLlamaDoesNotLoadIsGivenBack) {
-  SmallBudget budget;
+  SmallBudgets budget;
   const auto engine = make(small_settings(written({})), budget);
   ASSERT_TRUE(engine);
   no_memory = true;
@@ -214,7 +214,7 @@ TEST_F(LlamaMemoryTest, WhatLlamaDoesNotLoadIsGivenBack) {
 }
 
 TEST_F(LlamaMemoryTest, FilesThatCannotBeServedAreRefusedWithAReason) {
-  SmallBudget budget;
+  SmallBudgets budget;
   const auto says = [&](const std::string& path, ErrorCode code, const char* what) {
     const auto engine = make(small_settings(path), budget);
     ASSERT_FALSE(engine) << path;
@@ -236,7 +236,7 @@ TEST_F(LlamaMemoryTest, FilesThatCannotBeServedAreRefusedWithAReason) {
 }
 
 TEST_F(LlamaMemoryTest, EveryFaultOfTheSettingsIsSaid) {
-  SmallBudget budget;
+  SmallBudgets budget;
   const auto engine = make({.path = written({}),
                             .cells = 300,
                             .step_tokens = Tokens(0),

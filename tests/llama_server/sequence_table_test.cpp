@@ -44,7 +44,9 @@ TEST_F(SequenceTableTest, AnEndedRequestGivesItsSequenceBack) {
   table.release(kA, gone);  // of what is not there: nothing
   EXPECT_THAT(gone, ElementsAre(a));
   EXPECT_EQ(table.placed(), 1U);
+  EXPECT_EQ(table.find(kA), std::nullopt);
   EXPECT_EQ(step(kC), a);
+  EXPECT_EQ(table.find(kC), a);
   EXPECT_THAT(gone, IsEmpty());
 }
 

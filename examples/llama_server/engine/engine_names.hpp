@@ -9,6 +9,8 @@ using server::ChatMessage;
 using server::Engine;
 using server::EngineInfo;
 using server::EngineMemory;
+using server::Sampler;
+using server::Sampling;
 using server::SequenceView;
 using server::StepResult;
 using server::Token;

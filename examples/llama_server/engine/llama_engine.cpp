@@ -145,9 +145,12 @@ class GgufDecoder final : public LlamaEngine {
     result.took = std::chrono::steady_clock::now() - began;
   }
 
-  void forget(mais::RequestId request) override {
+  void forget(mais::RequestId request, Tokens from) override {
     if (!loaded_) return;
-    loaded_->table.release(request, gone_);
+    const auto sequence = loaded_->table.find(request);
+    const bool some = from > Tokens(0) && sequence &&
+                      llama_memory_seq_rm(cache(), *sequence, position(from.count()), -1);
+    if (!some) loaded_->table.release(request, gone_);
     drop_gone();
     count_cells();
   }
@@ -173,6 +176,7 @@ class GgufDecoder final : public LlamaEngine {
  private:
   const Settings& settings() const { return options_.settings; }
   llama_context* context() const { return loaded_->model.context(); }
+  static llama_pos position(std::int64_t token) { return static_cast<llama_pos>(token); }
   llama_memory_t cache() const { return llama_get_memory(context()); }
 
   mais::Result<void> refused(std::atomic<std::uint64_t>& count, mais::Error error) {
@@ -208,7 +212,6 @@ class GgufDecoder final : public LlamaEngine {
                    "an entry computes tokens that are not known");
       MAIS_EXPECTS(static_cast<std::int64_t>(sequences[i].pages.size()) * info_.page.count() >= end,
                    "an entry computes beyond its pages");
-      if (entry.restarts) table.release(entry.request, gone_);
       table.enter(entry.request, steps_);
     }
     placed_.clear();
@@ -235,24 +238,24 @@ class GgufDecoder final : public LlamaEngine {
       const std::int64_t end = context_end + entry.tokens.count();
       std::int64_t at = llama_memory_seq_pos_max(cache(), placed_[i]) + 1;
       if (at > context_end) {
-        llama_memory_seq_rm(cache(), placed_[i], static_cast<llama_pos>(context_end), -1);
+        llama_memory_seq_rm(cache(), placed_[i], position(context_end), -1);
         at = context_end;
       }
       tokens_again_ += static_cast<std::uint64_t>(context_end - at);
       for (; at < end; ++at) {
         const bool output = entry.emits && at + 1 == end;
-        if (output) outputs_.push_back({i, loaded_->batch.size()});
+        if (output) outputs_.push_back({i, loaded_->batch.size(), end});
         loaded_->batch.add(sequences[i].tokens[static_cast<std::size_t>(at)], at, placed_[i],
                            output);
         if (loaded_->batch.size() < settings().step_tokens.count()) continue;
-        if (!decode(result)) return;
+        if (!decode(sequences, result)) return;
       }
     }
-    if (loaded_->batch.size() > 0) decode(result);
+    if (loaded_->batch.size() > 0) decode(sequences, result);
   }
 
   // The batch, which is empty afterwards. False: `result` says why not.
-  bool decode(StepResult& result) {
+  bool decode(std::span<const SequenceView> sequences, StepResult& result) {
     const BufferLog log;
     const std::int32_t status = llama_decode(context(), loaded_->batch.get());
     constexpr std::int32_t kNoCells = 1;
@@ -268,16 +271,14 @@ class GgufDecoder final : public LlamaEngine {
       return false;
     }
     for (const Output& output : outputs_) {
-      result.emitted[output.entry] = best(llama_get_logits_ith(context(), output.row));
+      const std::span logits(llama_get_logits_ith(context(), output.row),
+                             static_cast<std::size_t>(info_.vocabulary));
+      result.emitted[output.entry] =
+          sampler_.choose(logits, sequences[output.entry].sampling, output.position);
     }
     outputs_.clear();
     loaded_->batch.clear();
     return true;
-  }
-
-  // Of equal ones the lowest.
-  Token best(const float* logits) const {
-    return static_cast<Token>(std::max_element(logits, logits + info_.vocabulary) - logits);
   }
 
   // As llama.cpp says it: a sequence has all positions from 0 to its last.
@@ -292,7 +293,8 @@ class GgufDecoder final : public LlamaEngine {
 
   struct Output {
     std::size_t entry = 0;
-    std::int32_t row = 0;  // of the batch
+    std::int32_t row = 0;       // of the batch
+    std::int64_t position = 0;  // of the token that it emits
   };
 
   const LlamaOptions options_;
@@ -307,6 +309,7 @@ class GgufDecoder final : public LlamaEngine {
   // Of the step, kept for their room.
   std::vector<Sequence> gone_, placed_;
   std::vector<Output> outputs_;
+  Sampler sampler_;
 
   std::atomic<bool> holds_{false};
   std::atomic<std::int64_t> cells_used_{0}, cells_peak_{0};

@@ -49,6 +49,12 @@ class SequenceTable {
     return *held.sequence;
   }
 
+  // The sequence that a request has, if it has one. O(1).
+  std::optional<Sequence> find(mais::RequestId request) const {
+    const auto found = held_.find(request);
+    return found == held_.end() ? std::nullopt : found->second.sequence;
+  }
+
   // It has ended, or lost its pages; appends its sequence, if it has one, to `gone`. O(1).
   void release(mais::RequestId request, std::vector<Sequence>& gone) {
     const auto found = held_.find(request);
