@@ -62,6 +62,16 @@ class Steps {
     one.computed = 0;
     one.restarts = true;
   }
+  // It loses the pages behind so many tokens, and goes on from there.
+  void trim(std::uint64_t request, std::int64_t tokens) {
+    One& one = requests_.at(request);
+    const auto kept = static_cast<std::size_t>(tokens / kPage);
+    free_.insert(free_.end(), one.pages.rbegin(),
+                 one.pages.rend() - static_cast<std::ptrdiff_t>(kept));
+    one.pages.resize(kept);
+    one.computed = tokens;
+    engine_.forget(RequestId(request), Tokens(tokens));
+  }
   // Computes so many tokens of each; what is behind the last known one is emitted.
   Outcome step(const std::map<std::uint64_t, std::int64_t>& tokens) {
     mais::core::Step step;
@@ -241,6 +251,20 @@ TEST_F(LlamaEngineTest, CellsAreGivenBackByRequestsThatEndAndByThoseThatLoseThei
   ASSERT_EQ(steps.step({{3, 100}}), Outcome::done);
   EXPECT_EQ(engine->counts().cells_used, 10);
   EXPECT_EQ(engine->counts().cells_peak, 90);
+}
+
+TEST_F(LlamaEngineTest, ASequenceThatLosesItsLastPagesGoesOnFromTheOthers) {
+  const std::string path = written({});
+  const auto expected = plainly(exact_settings(path), {prompt_of(75, 1)}, 3, 1e-4F);
+  const auto engine = loaded(exact_settings(path));
+  Steps steps(*engine);
+  steps.add(1, prompt_of(75, 1));
+  ASSERT_EQ(steps.step({{1, 70}}), Outcome::done);
+  steps.trim(1, 32);
+  EXPECT_EQ(engine->counts().cells_used, 32);
+  for (int i = 0; i < 3; ++i) ASSERT_EQ(steps.step({{1, 75}}), Outcome::done);
+  EXPECT_EQ(steps.of(1).emitted(), expected[0]);
+  EXPECT_EQ(engine->counts().tokens_again, 0U);
 }
 
 // Every cell there is can be had, by sequences that begin and end within each other's.
