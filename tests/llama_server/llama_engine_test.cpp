@@ -9,13 +9,16 @@
 #include "plain_generation.hpp"
 #include "small_llama.hpp"
 
-// What llama_decode is to say instead of decoding; linked with --wrap.
+// What llama_decode is to say, once, instead of decoding, after so many calls; linked with --wrap.
 namespace {
 std::int32_t next_status = 0;
-}
+int calls_before = 0;
+}  // namespace
 extern "C" std::int32_t __real_llama_decode(llama_context* context, llama_batch batch);
 extern "C" std::int32_t __wrap_llama_decode(llama_context* context, llama_batch batch) {
-  return next_status != 0 ? std::exchange(next_status, 0) : __real_llama_decode(context, batch);
+  if (next_status == 0 || calls_before-- > 0) return __real_llama_decode(context, batch);
+  calls_before = 0;
+  return std::exchange(next_status, 0);
 }
 
 namespace llama_server {
@@ -291,25 +294,38 @@ TEST_F(LlamaEngineTest, TheCacheFillsToTheLastCell) {
   EXPECT_EQ(engine->counts().no_cells, 0U);
 }
 
-TEST_F(LlamaEngineTest, AStepThatFindsNoCellsHasComputedNothingAndCanBeRunAgain) {
+// At once, or in the midst of a step that is cut in four.
+TEST_F(LlamaEngineTest, AStepThatFindsNoCellsCanBeRunAgain) {
   const std::string path = written({});
-  const std::vector<Tokens32> prompts{prompt_of(20, 1), prompt_of(100, 2)};
+  const std::vector<Tokens32> prompts{prompt_of(20, 1), prompt_of(300, 2)};
   const auto expected = plainly(exact_settings(path), prompts, 3, 1e-4F);
   const auto engine = loaded(exact_settings(path));
   Steps steps(*engine);
   for (std::uint64_t i = 0; i < 2; ++i) steps.add(i, prompts[i]);
   ASSERT_EQ(steps.step({{0, 20}, {1, 50}}), Outcome::done);
   constexpr std::int32_t kNoCells = 1;
-  for (int round = 0; round < 2; ++round) {
+  for (const int before : {2, 0}) {
     next_status = kNoCells;
-    ASSERT_EQ(steps.step({{0, 1}, {1, 200}}), Outcome::allocation_failed);
+    calls_before = before;
+    ASSERT_EQ(steps.step({{0, 1}, {1, 300}}), Outcome::allocation_failed);
     EXPECT_GT(steps.result.missing, Bytes(0));
-    ASSERT_EQ(steps.step({{0, 1}, {1, 200}}), Outcome::done);
+    ASSERT_EQ(steps.step({{0, 1}, {1, 300}}), Outcome::done);
   }
   EXPECT_THAT(steps.of(0).emitted(), testing::ElementsAreArray(expected[0]));
   EXPECT_THAT(steps.of(1).emitted(), testing::ElementsAre(expected[1][0], expected[1][1]));
   EXPECT_EQ(engine->counts().no_cells, 2U);
   EXPECT_EQ(engine->counts().tokens_again, 0U);
+}
+
+TEST_F(LlamaEngineTest, AStepOfTooManySequencesFindsNoRoomForThem) {
+  Settings settings = exact_settings(written({}));
+  settings.step_sequences = 2;
+  const auto engine = loaded(settings);
+  Steps steps(*engine);
+  for (std::uint64_t i = 0; i < 3; ++i) steps.add(i, prompt_of(10, i));
+  EXPECT_EQ(steps.step({{0, 10}, {1, 10}, {2, 10}}), Outcome::allocation_failed);
+  EXPECT_EQ(steps.step({{0, 10}, {1, 10}}), Outcome::done);
+  EXPECT_EQ(steps.step({{2, 10}}), Outcome::done);
 }
 
 TEST_F(LlamaEngineTest, WhatElseGoesWrongIsBrokenAndLoadingAnewHelps) {

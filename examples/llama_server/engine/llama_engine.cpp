@@ -139,9 +139,13 @@ class GgufDecoder final : public LlamaEngine {
     result.error.clear();
     result.emitted.assign(step.entries.size(), std::nullopt);
     result.embeddings.clear();
-    place(step, sequences);
-    compute(step, sequences, result);
-    count_cells();
+    if (static_cast<std::int64_t>(sequences.size()) > settings().step_sequences) {
+      result.outcome = Outcome::allocation_failed;  // logits have room for so many
+    } else {
+      place(step, sequences);
+      compute(step, sequences, result);
+      count_cells();
+    }
     result.took = std::chrono::steady_clock::now() - began;
   }
 
@@ -200,8 +204,6 @@ class GgufDecoder final : public LlamaEngine {
   // Sequences for all entries; the state of those that lost it is dropped before anything is
   // computed.
   void place(const mais::core::Step& step, std::span<const SequenceView> sequences) {
-    MAIS_EXPECTS(static_cast<std::int64_t>(sequences.size()) <= settings().step_sequences,
-                 "a step has more sequences than it may");
     ++steps_;
     SequenceTable& table = loaded_->table;
     for (std::size_t i = 0; i < sequences.size(); ++i) {
