@@ -17,18 +17,26 @@ struct Widest {
   std::int64_t input = 0;  // of a matrix, of all experts that a token meets
   std::int64_t heads = 0;  // of queries
   std::int64_t query = 0;  // all heads together
-  std::int64_t cell = 0;   // numbers that a layer keeps for a token
-  bool windows = false;    // some layers see less than all
+  std::int64_t head = 0;
+  std::int64_t cell = 0;    // numbers that a layer keeps for a token
+  std::int64_t mixing = 0;  // numbers that live while a layer attends, for a token of the step
+  bool windows = false;     // some layers see less than all
 };
 
 Widest widest_of(const mais::files::Tower& tower) {
   Widest widest;
   for (const mais::files::Layer& layer : tower.layers) {
+    std::int64_t given = 0, taken = 0;
     for (const mais::files::Linear& linear : layer.linears) {
       widest.input = std::max(widest.input, linear.inputs * std::max<std::int64_t>(1, linear.used));
+      if (linear.role != mais::files::WeightRole::attention) continue;
+      given += linear.outputs;
+      taken = std::max(taken, linear.inputs);
     }
     if (!layer.attention) continue;
     const mais::files::Attention& attention = *layer.attention;
+    widest.mixing = std::max(widest.mixing, given + taken + 3 * tower.width);
+    widest.head = std::max({widest.head, attention.key_size, attention.value_size});
     widest.heads = std::max(widest.heads, attention.heads);
     widest.query = std::max(widest.query, attention.heads * attention.value_size);
     widest.cell =
@@ -44,28 +52,44 @@ std::int64_t room_tokens(const Settings& settings) {
   return (settings.step_tokens.count() + sequences - 1) / sequences * sequences;
 }
 
-// Which token of a step sees which cell, once more for windows: in 16 bits where attention is
-// fused, else in 32, with the scores.
-Bytes mask_bytes(const Widest& widest, const Settings& settings) {
+// What grows with the number of cells: which token of a step sees which, once more for windows, in
+// 16 bits where attention is fused, else in 32; then the scores, too. Fused attention takes keys
+// and values in 16 bits: a copy of a layer's where they are kept in 32.
+struct CellBytes {
+  Bytes masks{}, scores{}, copies{};
+  Bytes sum() const { return masks + scores + copies; }
+};
+
+CellBytes cell_bytes(const Widest& widest, const Settings& settings) {
+  const std::int64_t pairs = room_tokens(settings) * settings.cells;
   const std::int64_t masks = widest.windows ? 2 : 1;
-  const std::int64_t each = settings.fused_attention ? 2 * masks : 4 * (masks + widest.heads);
-  const bool copied = settings.fused_attention && settings.kv_type == mais::files::ElementType::f32;
-  return Bytes((each * room_tokens(settings) + (copied ? 2 * widest.cell : 0)) * settings.cells);
+  if (!settings.fused_attention) {
+    return {.masks = Bytes(4 * masks * pairs), .scores = Bytes(4 * widest.heads * pairs)};
+  }
+  const bool copied = settings.kv_type == mais::files::ElementType::f32;
+  return {.masks = Bytes(2 * masks * pairs),
+          .copies = Bytes(copied ? 2 * widest.cell * settings.cells : 0)};
 }
 
-// As ggml's allocator places a step's values: those of the widest layer, then the logits in the
-// same place; queries that are wider than the model leave a gap.
-Bytes value_bytes(const mais::files::Footprint& footprint,
-                  const mais::files::Architecture& architecture, const Widest& widest,
-                  const Settings& settings) {
+// As ggml's allocator places a step's values: those of the widest layer, or of one that attends
+// with its scores, or the logits, in the same place. Queries that are wider than the model leave a
+// gap.
+Bytes compute_bytes(const mais::files::Footprint& footprint,
+                    const mais::files::Architecture& architecture, const Widest& widest,
+                    const Settings& settings) {
   const std::int64_t width = architecture.main_tower()->width;
-  const std::int64_t gap = 4 * std::max<std::int64_t>(0, widest.query - width);
-  constexpr std::int64_t kNumbers = 64;  // positions, indices
   const std::int64_t tokens = room_tokens(settings);
-  const Bytes values =
-      footprint.model.workspace.per_token * mais::Tokens(tokens) + Bytes((gap + kNumbers) * tokens);
+  constexpr std::int64_t kNumbers = 128;  // positions, indices
+  const Bytes gap =
+      Bytes((4 * std::max<std::int64_t>(0, widest.query - width) + kNumbers) * tokens);
+  const CellBytes cells = cell_bytes(widest, settings);
+  const Bytes feeding = footprint.model.workspace.per_token * mais::Tokens(tokens) + gap;
+  const Bytes mixing = Bytes(4 * widest.mixing * tokens) + gap + cells.scores + cells.copies;
   const Bytes logits = Bytes(4 * settings.sequences * (architecture.vocabulary + 2 * width));
-  return std::max(values, logits);
+  // Quantised keys and values are turned first, each by a matrix that is an input.
+  const bool turned = is_block_quantised(settings.kv_type);
+  const Bytes turns = Bytes(turned ? 2 * 4 * widest.head * widest.head : 0);
+  return std::max({feeding, mixing, logits}) + cells.masks + turns;
 }
 
 }  // namespace
@@ -97,8 +121,8 @@ mais::Result<Forecast> forecast(const Settings& settings) {
   result.weights = footprint->weights;
   result.state = per_token * mais::Tokens(settings.cells);
   const Widest widest = widest_of(*disk->architecture.main_tower());
-  result.masks = mask_bytes(widest, settings);
-  result.compute = value_bytes(*footprint, disk->architecture, widest, settings) + result.masks;
+  result.masks = cell_bytes(widest, settings).sum();
+  result.compute = compute_bytes(*footprint, disk->architecture, widest, settings);
   result.output = Bytes(4 * settings.sequences * disk->architecture.vocabulary);
   // Rows of a step in the type that weights are multiplied in, at most 32 bits.
   result.conversions = Bytes(4 * widest.input * settings.step_tokens.count());

@@ -95,6 +95,10 @@ mais::Result<void> check_kind(const llama_model* model, const std::string& path)
 
 }  // namespace
 
+Bytes tensor_bytes(const LoadedModel& loaded) {
+  return Bytes(static_cast<std::int64_t>(llama_model_size(loaded.model())));
+}
+
 Bytes heap_in_use() noexcept {
 #if defined(__GLIBC__) && (__GLIBC__ > 2 || __GLIBC_MINOR__ >= 33)
   const struct mallinfo2 info = mallinfo2();

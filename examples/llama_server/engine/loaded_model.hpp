@@ -53,6 +53,9 @@ class LoadedModel {
   Bookkeeping bookkeeping_;
 };
 
+// Of all its tensors, as llama.cpp counts them; a rehearsal has no buffer of weights.
+mais::Bytes tensor_bytes(const LoadedModel& loaded);
+
 // Bytes that the process has from the heap now; 0 where the allocator does not say.
 mais::Bytes heap_in_use() noexcept;
 
