@@ -165,7 +165,7 @@ if(MAIS_BUILD_EXAMPLES AND MAIS_HAS_memory AND MAIS_HAS_files AND NOT MAIS_WITH_
 endif()
 mais_enable(PART llama OPTION MAIS_WITH_LLAMA WHEN TARGET mais_llama
   WHY "llama.cpp of 2026 or later was not found, or the examples, mais::files or mais::memory are off \
-(cmake --install of llama.cpp; llama_DIR or CMAKE_PREFIX_PATH says where)")
+(cmake --install of llama.cpp, and its place in CMAKE_PREFIX_PATH)")
 
 if(MAIS_BUILD_TESTS)
   find_package(GTest CONFIG QUIET)
