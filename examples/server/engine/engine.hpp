@@ -116,8 +116,9 @@ class Engine {
 
   // What the engine keeps of a sequence beside pages is of no more use from the token `from` on: it
   // ended (0), or pages of it were given to others. It may come again, with a context of at most so
-  // many tokens. Called between steps, before one that names those pages; maybe twice, or for a
-  // sequence that it has not seen.
+  // many tokens, or of fewer: what the engine keeps beyond a context is computed again. Called
+  // between steps, before one that names those pages; maybe twice, or for a sequence that the
+  // engine has not seen.
   virtual void forget(mais::RequestId sequence, mais::Tokens from) {
     static_cast<void>(sequence), static_cast<void>(from);
   }

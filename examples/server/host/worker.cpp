@@ -59,17 +59,15 @@ void Worker::tell_ended() {
   for (const mais::RequestId request : ended) engine_->forget(request, mais::Tokens(0));
 }
 
-// It goes on from what it still has, if that is not nothing.
-void Worker::restart(const mais::core::StepEntry& entry, Ticket* ticket) {
-  engine_->forget(entry.request, entry.context);
-  if (ticket == nullptr) return;
+// Its block table begins anew.
+void Worker::restart(const mais::core::StepEntry& entry, Ticket& ticket) {
   if (!holders_.empty()) {
-    for (const std::uint32_t page : ticket->pages) {
+    for (const std::uint32_t page : ticket.pages) {
       auto& holder = holders_[page];
       if (holder && holder->request == entry.request) holder.reset();
     }
   }
-  ticket->pages.clear();
+  ticket.pages.clear();
 }
 
 // Pages that a step gives to a sequence were taken from whoever had them before.
@@ -130,7 +128,7 @@ void Worker::prepare() {
     const std::scoped_lock lock(mutex_);
     tell_ended();
     for (std::size_t i = 0; i < tickets_.size(); ++i) {
-      if (step_.entries[i].restarts) restart(step_.entries[i], tickets_[i].get());
+      if (tickets_[i] && step_.entries[i].restarts) restart(step_.entries[i], *tickets_[i]);
     }
     for (std::size_t i = 0; i < tickets_.size(); ++i) {
       if (tickets_[i]) take_pages(step_.entries[i], *tickets_[i]);
