@@ -80,13 +80,13 @@ class Steps {
     mais::core::Step step;
     std::vector<SequenceView> views;
     for (const auto& [request, count] : tokens) {
-      One& one = requests_.at(request);
-      if (one.restarts) {
-        engine_.forget(RequestId(request), Tokens(0));
-        for (auto& [page, holder] : holders_) {
-          if (holder == request) holder.reset();
-        }
+      if (!requests_.at(request).restarts) continue;
+      for (auto& [page, holder] : holders_) {
+        if (holder == request) holder.reset();
       }
+    }
+    for (const auto& [request, count] : tokens) {
+      One& one = requests_.at(request);
       const auto known = static_cast<std::int64_t>(one.tokens.size());
       const std::int64_t end = std::min(known, one.computed + count);
       while (static_cast<std::int64_t>(one.pages.size()) * kPage < end) {
@@ -315,6 +315,19 @@ TEST_F(LlamaEngineTest, AStepThatFindsNoCellsCanBeRunAgain) {
   EXPECT_THAT(steps.of(1).emitted(), testing::ElementsAre(expected[1][0], expected[1][1]));
   EXPECT_EQ(engine->counts().no_cells, 2U);
   EXPECT_EQ(engine->counts().tokens_again, 0U);
+}
+
+// A request begins anew in the very step that gives its cells to another, which comes first.
+TEST_F(LlamaEngineTest, CellsAreCutToTheirContextsBeforeAnythingIsComputed) {
+  const auto engine = loaded(exact_settings(written({})));
+  Steps steps(*engine);
+  steps.add(2, prompt_of(400, 2));
+  ASSERT_EQ(steps.step({{2, 400}}), Outcome::done);
+  steps.preempt(2);
+  steps.add(1, prompt_of(400, 1));
+  ASSERT_EQ(steps.step({{1, 400}, {2, 30}}), Outcome::done);
+  EXPECT_EQ(engine->counts().cells_used, 430);
+  EXPECT_EQ(engine->counts().cells_peak, 430);
 }
 
 TEST_F(LlamaEngineTest, AStepOfTooManySequencesFindsNoRoomForThem) {

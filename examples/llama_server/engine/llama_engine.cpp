@@ -201,8 +201,8 @@ class GgufDecoder final : public LlamaEngine {
                           " bytes instead of " + std::to_string(plan_.total().count()));
   }
 
-  // Sequences for all entries; the state of those that lost it is dropped before anything is
-  // computed.
+  // Sequences for all entries. State of others that had to go, and beyond an entry's context (it
+  // begins anew, or the step did not get done before), is dropped before anything is computed.
   void place(const mais::core::Step& step, std::span<const SequenceView> sequences) {
     ++steps_;
     SequenceTable& table = loaded_->table;
@@ -221,6 +221,16 @@ class GgufDecoder final : public LlamaEngine {
       placed_.push_back(table.place(entry.request, gone_));
     }
     drop_gone();
+    for (std::size_t i = 0; i < placed_.size(); ++i) {
+      const std::int64_t context_end = step.entries[i].context.count();
+      if (known(placed_[i]) <= context_end) continue;
+      const bool cut = llama_memory_seq_rm(cache(), placed_[i], position(context_end), -1);
+      if (!cut) llama_memory_seq_rm(cache(), placed_[i], -1, -1);
+    }
+  }
+  // Tokens whose cells a sequence has.
+  std::int64_t known(Sequence sequence) const {
+    return llama_memory_seq_pos_max(cache(), sequence) + 1;
   }
 
   void drop_gone() {
@@ -228,8 +238,7 @@ class GgufDecoder final : public LlamaEngine {
     gone_.clear();
   }
 
-  // From the first token whose cell is not there. Cells behind an entry's context are of a step
-  // that did not get done.
+  // From the first token whose cell is not there.
   void compute(const mais::core::Step& step, std::span<const SequenceView> sequences,
                StepResult& result) {
     loaded_->batch.clear();
@@ -238,11 +247,7 @@ class GgufDecoder final : public LlamaEngine {
       const mais::core::StepEntry& entry = step.entries[i];
       const std::int64_t context_end = entry.context.count();
       const std::int64_t end = context_end + entry.tokens.count();
-      std::int64_t at = llama_memory_seq_pos_max(cache(), placed_[i]) + 1;
-      if (at > context_end) {
-        llama_memory_seq_rm(cache(), placed_[i], position(context_end), -1);
-        at = context_end;
-      }
+      std::int64_t at = known(placed_[i]);
       tokens_again_ += static_cast<std::uint64_t>(context_end - at);
       for (; at < end; ++at) {
         const bool output = entry.emits && at + 1 == end;
@@ -287,7 +292,7 @@ class GgufDecoder final : public LlamaEngine {
   void count_cells() {
     std::int64_t used = 0;
     for (Sequence sequence = 0; sequence < settings().sequences; ++sequence) {
-      used += llama_memory_seq_pos_max(cache(), sequence) + 1;
+      used += known(sequence);
     }
     cells_used_ = used;
     cells_peak_ = std::max(cells_peak_.load(), used);
