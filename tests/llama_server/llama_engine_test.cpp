@@ -211,10 +211,10 @@ INSTANTIATE_TEST_SUITE_P(
     Types, LlamaEngineTypeTest,
     testing::Values(  // seeds whose models are clear enough
         Clarity{"f32", ElementType::f32, ElementType::f32, false, 1e-4F, 1, 8, 20},
-        Clarity{"f32_fused", ElementType::f32, ElementType::f16, true, 0.02F, 4, 4, 8},
-        Clarity{"f16", ElementType::f16, ElementType::f16, false, 0.005F, 4, 6, 10},
-        Clarity{"q8_0", ElementType::q8_0, ElementType::f16, false, 0.03F, 16, 4, 8},
-        Clarity{"q4_0", ElementType::q4_0, ElementType::f16, false, 0.03F, 30, 4, 8}),
+        Clarity{"f32_fused", ElementType::f32, ElementType::f16, true, 0.02F, 10, 4, 8},
+        Clarity{"f16", ElementType::f16, ElementType::f16, false, 0.005F, 3, 6, 10},
+        Clarity{"q8_0", ElementType::q8_0, ElementType::f16, false, 0.03F, 26, 4, 8},
+        Clarity{"q4_0", ElementType::q4_0, ElementType::f16, false, 0.03F, 53, 4, 8}),
     [](const auto& test) { return std::string(test.param.name); });
 
 Settings exact_settings(std::string path) {

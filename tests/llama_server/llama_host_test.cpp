@@ -78,7 +78,7 @@ class LlamaHostTest : public testing::Test {
 // An overload that is taken optimistically: everybody ends, with the tokens of plain decoding,
 // whoever was preempted; and llama.cpp always finds its cells.
 TEST_F(LlamaHostTest, GenerationsUnderOverloadAreThoseOfPlainDecoding) {
-  const Settings settings = crowded(written(1));
+  const Settings settings = crowded(written(3));
   const auto all = prompts(16);
   const auto expected = plainly(settings, all, kNew);
   const auto host = hosting(settings, crowding());
@@ -104,7 +104,7 @@ TEST_F(LlamaHostTest, GenerationsUnderOverloadAreThoseOfPlainDecoding) {
 
 // Clients that leave (cancel, or want no more) give their cells back; the others do not notice.
 TEST_F(LlamaHostTest, CellsOfCancelledRequestsAreGivenBack) {
-  const Settings settings = crowded(written(1));
+  const Settings settings = crowded(written(3));
   const auto all = prompts(12);
   const auto expected = plainly(settings, all, kNew);
   const auto host = hosting(settings, crowding());
@@ -143,7 +143,7 @@ TEST_F(LlamaHostTest, CellsOfCancelledRequestsAreGivenBack) {
 }
 
 TEST_F(LlamaHostTest, SampledTokensDoNotDependOnWhatRunsBesideThem) {
-  const Settings settings = crowded(written(1));
+  const Settings settings = crowded(written(3));
   const auto all = prompts(6);
   const auto host = hosting(settings, crowding());
   const auto ask = [&](Collector& collector, std::size_t i) {
@@ -163,7 +163,7 @@ TEST_F(LlamaHostTest, SampledTokensDoNotDependOnWhatRunsBesideThem) {
 
 // As the server makes them of a command line.
 TEST_F(LlamaHostTest, TwoModelsServeInOneBudgetAndNeverTakeMore) {
-  const std::array paths{written(1, "one.gguf"), written(2, "other.gguf")};
+  const std::array paths{written(3, "one.gguf"), written(5, "other.gguf")};
   const GgufModelOptions options{.max_context = Tokens(256),
                                  .kv_type = mais::files::ElementType::f32,
                                  .fused_attention = false};

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The server on llama.cpp as its clients meet it: llama_server_test.sh <llama_server> <write_gguf>
+# The server on llama.cpp as its clients meet it:
+# llama_server_test.sh <llama_server> <write_gguf> <llama_memory>
 . "$(dirname "${BASH_SOURCE[0]}")/../torch_server/running_server.sh" "$1"
 if ! command -v curl >/dev/null; then
   echo "SKIPPED: curl was not found"
@@ -14,6 +15,17 @@ expect "a file that is no model" 1 'llama_server_test.sh' --model "a=${BASH_SOUR
 expect "types are checked" 2 'q9_9' --model "a=$folder/one.gguf" --kv-type q9_9
 expect "a memory that is too small says what it takes" 1 'weights and workspace take [0-9]+ bytes' \
   --model "a=$folder/one.gguf" --memory 8MiB
+
+expect "sequences are bounded by what llama.cpp can have" 1 'sequences: is 300' \
+  --model "a=$folder/one.gguf" --max-sequences 300
+
+command_under_test=$3
+expect "a table of what files take" 0 '^\| other \| 0.8[0-9] \| 0.8[0-9] \| \+0.0 % \|' \
+  "$folder/one.gguf" "$folder/other.gguf"
+expect "loaded, it is the same" 0 '^\| one \| 1.6[0-9] \| 1.6[0-9] \| \+0.0 % \|' \
+  "$folder/one.gguf" --load
+expect "what is no model is said" 1 'none.gguf' "$folder/none.gguf"
+expect "cells come in blocks" 2 'a multiple of 256' "$folder/one.gguf" --cells 300
 
 start_server --model "one=$folder/one.gguf" --model "other=$folder/other.gguf" --memory 128MiB \
   --context 512 --max-queued 8 --max-sequences 4 --journal "$folder/journal"

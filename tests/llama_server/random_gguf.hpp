@@ -1,6 +1,6 @@
 // GGUF files of small models of the llama family that llama.cpp can run: seeded random weights and
-// a vocabulary of the 256 bytes. What they say means nothing, but every token depends on all before
-// it.
+// a vocabulary of the 256 bytes and the space. What they say means nothing, but every token depends
+// on all before it.
 #pragma once
 
 #include <algorithm>
@@ -23,6 +23,7 @@ struct RandomGguf {
   std::uint32_t layers = 2, width = 64, heads = 4, kv_heads = 2, inner = 128, context = 512;
   // A random model ends its texts at random: off, its end of text is never the likeliest token.
   bool ends_text = false;
+  std::string chat_template{};  // empty: it knows no chats
 };
 
 // SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
@@ -59,7 +60,7 @@ inline std::uint16_t half_of(float value) {
 class RandomGgufFile {
  public:
   static constexpr std::uint32_t kBegin = 1, kEnd = 2, kFirstByte = 3;
-  static constexpr std::uint32_t kVocabulary = kFirstByte + 256;
+  static constexpr std::uint32_t kSpace = kFirstByte + 256, kVocabulary = kSpace + 1;
 
   explicit RandomGgufFile(const RandomGguf& model) : model_(model), numbers_(model.seed) {
     const std::uint32_t head = model.width / model.heads, kv = head * model.kv_heads;
@@ -111,11 +112,15 @@ class RandomGgufFile {
           i == 0        ? "<unk>"
           : i == kBegin ? "<s>"
           : i == kEnd   ? "</s>"
+          : i == kSpace ? "\xe2\x96\x81"  // as such vocabularies write it
                         : std::string("<0x") + kDigits[byte / 16] + kDigits[byte % 16] + ">";
       tokens += writer_.string(name);
       scores += writer_.number(std::bit_cast<std::uint32_t>(0.0F));
-      constexpr std::int32_t kUnknown = 2, kControl = 3, kByte = 6;
-      kinds.push_back(i == 0 ? kUnknown : i < kFirstByte ? kControl : kByte);
+      constexpr std::int32_t kNormal = 1, kUnknown = 2, kControl = 3, kByte = 6;
+      kinds.push_back(i == 0           ? kUnknown
+                      : i < kFirstByte ? kControl
+                      : i == kSpace    ? kNormal
+                                       : kByte);
     }
     writer_.text("tokenizer.ggml.model", "llama");
     writer_.entry("tokenizer.ggml.tokens", 9, tokens).entry("tokenizer.ggml.scores", 9, scores);
@@ -124,6 +129,9 @@ class RandomGgufFile {
     writer_.u32("tokenizer.ggml.bos_token_id", kBegin).u32("tokenizer.ggml.eos_token_id", kEnd);
     writer_.flag("tokenizer.ggml.add_bos_token", true);
     writer_.flag("tokenizer.ggml.add_space_prefix", false);
+    if (!model_.chat_template.empty()) {
+      writer_.text("tokenizer.chat_template", model_.chat_template);
+    }
   }
 
   void ones(const std::string& name) {
