@@ -17,7 +17,7 @@ namespace server {
 struct EngineRoom {
   EngineBudgets budgets{};
   mais::TokensPerBlock page{16};  // tokens in a page, if the engine leaves the choice
-  std::int64_t pages = 1;         // of the pool, at least 1; encoders need none
+  std::int64_t pages = 1;         // of the pool, at least 1, not mapped ahead; encoders need none
 };
 
 struct EngineMaker {

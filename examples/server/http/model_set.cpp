@@ -93,7 +93,7 @@ mais::Result<std::unique_ptr<ModelSet>> ModelSet::make(std::span<const EngineMak
     auto engine = models[i].make(rooms[i]);
     if (!engine) return tl::unexpected<mais::Error>(std::move(engine.error()));
     EngineInfo& info = set->infos_.emplace_back((*engine)->info());
-    info.pages_ahead = sure_pages;
+    info.guaranteed_pages = sure_pages;
     set->served_.push_back({.name = models[i].name,
                             .id = mais::ModelId(static_cast<std::uint32_t>(i)),
                             .embeds = is_encoder(info),
