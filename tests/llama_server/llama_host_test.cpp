@@ -176,7 +176,7 @@ TEST_F(LlamaHostTest, TwoModelsServeInOneBudgetAndNeverTakeMore) {
   auto models = server::ModelSet::make(makers, set);
   ASSERT_TRUE(models) << models.error().message;
   for (const EngineInfo& info : (*models)->infos()) {
-    EXPECT_EQ(info.pages_ahead, info.pages);
+    EXPECT_EQ(info.guaranteed_pages, info.pages);
     EXPECT_GT(info.pages, 16);  // both have more than one sequence needs
   }
   auto config = server::configured((*models)->infos(), (*models)->host_options(), crowding());

@@ -78,7 +78,7 @@ class GgufDecoder final : public LlamaEngine {
     info_.model.max_context =
         longest(Tokens(llama_model_n_ctx_train(rehearsal.model())), options_.max_context);
     info_.page = options_.page;
-    info_.pages = info_.pages_ahead = settings().cells / options_.page.count();
+    info_.pages = info_.guaranteed_pages = settings().cells / options_.page.count();
     info_.shares_pages = false;
     info_.vocabulary = llama_vocab_n_tokens(llama_model_get_vocab(rehearsal.model()));
     info_.weights_from = settings().path;

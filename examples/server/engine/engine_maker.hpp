@@ -17,7 +17,9 @@ namespace server {
 struct EngineRoom {
   EngineBudgets budgets{};
   mais::TokensPerBlock page{16};  // tokens in a page, if the engine leaves the choice
-  std::int64_t pages = 1;         // of the pool, at least 1; encoders need none
+  // Of the pool, at least 1; mapped when a step names them where the engine can. Encoders need
+  // none.
+  std::int64_t pages = 1;
   // What the largest step may be.
   mais::Tokens max_step_tokens{256};
   std::int64_t max_sequences = 32;

@@ -37,7 +37,7 @@ HostCounts Worker::counts() const {
 // harm: the step that names it runs only after this, and maps it anew.
 mais::Bytes Worker::trim(mais::Scheduler& scheduler) {
   const EngineInfo& info = engine_->info();
-  if (info.pages_ahead >= info.pages) return mais::Bytes(0);
+  if (info.maps_pages_ahead) return mais::Bytes(0);
   const std::scoped_lock lock(mutex_);
   tell_ended();
   const mais::core::PlannerView view = scheduler.snapshot();

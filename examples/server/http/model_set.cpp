@@ -22,10 +22,6 @@ Bytes longest_of(const EngineInfo& info) {
   const std::int64_t page = info.page.count();
   return page_of(info) * ((info.model.max_context->count() + page - 1) / page);
 }
-// It maps none of them when a step names it, and lends none.
-bool maps_all_ahead(const EngineInfo& info) {
-  return info.pages_ahead == info.pages;
-}
 
 }  // namespace
 
@@ -99,15 +95,15 @@ mais::Result<std::unique_ptr<ModelSet>> ModelSet::make(std::span<const EngineMak
     const EngineInfo& one = plain[i];
     std::int64_t sure_pages = 0;
     if (!is_encoder(one)) {
-      const Bytes most = maps_all_ahead(one) ? longest_of(one) + (left - longest) / decoders
-                                             : left - sure * (decoders - 1);
+      const Bytes most = one.maps_pages_ahead ? longest_of(one) + (left - longest) / decoders
+                                              : left - sure * (decoders - 1);
       rooms[i].pages = std::max<std::int64_t>(1, most.count() / page_of(one).count());
       sure_pages = sure.count() / page_of(one).count();
     }
     auto engine = models[i].make(rooms[i]);
     if (!engine) return tl::unexpected<mais::Error>(std::move(engine.error()));
     EngineInfo& info = set->infos_.emplace_back((*engine)->info());
-    if (!maps_all_ahead(info)) info.pages_ahead = sure_pages;
+    if (!info.maps_pages_ahead) info.guaranteed_pages = sure_pages;
     set->served_.push_back({.name = models[i].name,
                             .id = mais::ModelId(static_cast<std::uint32_t>(i)),
                             .embeds = is_encoder(info),
