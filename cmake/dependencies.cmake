@@ -141,6 +141,32 @@ mais_enable(PART torch OPTION MAIS_WITH_TORCH WHEN TARGET mais_libtorch
   WHY "LibTorch was not found, or the examples, mais::files or mais::memory are off \
 (Debian: libtorch-dev libopenblas0-pthread)")
 
+# For examples/llama_server. Its interface is not stable: what the engine needs of it is tried.
+if(MAIS_BUILD_EXAMPLES AND MAIS_HAS_memory AND MAIS_HAS_files AND NOT MAIS_WITH_LLAMA STREQUAL "OFF")
+  find_package(llama CONFIG QUIET)
+  if(TARGET llama)
+    include(CheckCXXSourceCompiles)
+    set(CMAKE_REQUIRED_LIBRARIES llama)
+    check_cxx_source_compiles("#include <llama.h>
+      int main() {
+        llama_model_params model = llama_model_default_params();
+        llama_context_params context = llama_context_default_params();
+        model.no_alloc = context.kv_unified = context.swa_full = true;
+        return llama_memory_seq_pos_max(nullptr, 0);
+      }" MAIS_LLAMA_REHEARSES)
+    unset(CMAKE_REQUIRED_LIBRARIES)
+  endif()
+  if(MAIS_LLAMA_REHEARSES)
+    add_library(mais_llama INTERFACE)
+    target_link_libraries(mais_llama INTERFACE llama)
+    # In a folder of its own, libllama finds libggml by the path of who links it.
+    target_link_options(mais_llama INTERFACE LINKER:--disable-new-dtags)
+  endif()
+endif()
+mais_enable(PART llama OPTION MAIS_WITH_LLAMA WHEN TARGET mais_llama
+  WHY "llama.cpp of 2026 or later was not found, or the examples, mais::files or mais::memory are off \
+(cmake --install of llama.cpp, and its place in CMAKE_PREFIX_PATH)")
+
 if(MAIS_BUILD_TESTS)
   find_package(GTest CONFIG QUIET)
   find_package(rapidcheck CONFIG QUIET)

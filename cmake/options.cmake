@@ -6,7 +6,7 @@ option(MAIS_INSTALL "Create the install target" ${PROJECT_IS_TOP_LEVEL})
 option(MAIS_WERROR "Warnings in our own code are errors" ${PROJECT_IS_TOP_LEVEL})
 
 # Optional parts: AUTO takes what is there, ON fails when it is not, OFF leaves it out.
-foreach(part FILES SIM PROBE MEMORY SPDLOG PROMETHEUS HWLOC CUDA ONNX URING TORCH HTTP)
+foreach(part FILES SIM PROBE MEMORY SPDLOG PROMETHEUS HWLOC CUDA ONNX URING TORCH HTTP LLAMA)
   set(MAIS_WITH_${part} AUTO CACHE STRING "AUTO, ON or OFF")
   set_property(CACHE MAIS_WITH_${part} PROPERTY STRINGS AUTO ON OFF)
 endforeach()

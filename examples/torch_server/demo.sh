@@ -4,7 +4,9 @@
 # One server with two models and a hard cap of memory, and clients of three tenants that ask three
 # times what it carries, over HTTP. First without the library: every request is admitted when it
 # comes. Then with it. Ends with a table of each and a page with memory over time. Under three
-# minutes. Exit status: 0 done, 1 something failed, 3 with the library something was lost.
+# minutes. Exit status: 0 done, 1 something failed; with the library: 3 something was lost (an allocation
+# failed, or a request neither finished nor was refused with a reason), 4 the realtime tenant was not
+# answered within its goals.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 

@@ -106,7 +106,7 @@ server::EngineMaker engine_maker(ModelArgument model) {
                                  .budgets = room.budgets,
                                  .page = room.page,
                                  .pages = room.pages,
-                                 .pages_ahead = 0,
+                                 .map_pages_ahead = false,
                                  .slab = state_per_token(model.shape) * room.page.count(),
                                  .end_of_text = end_of_text},
                                 std::move(*weights));

@@ -264,20 +264,28 @@ class Estimate {
   }
 
   // A token's live values in the widest layer: residual, normed input, result, and what one half of
-  // the layer computes (all of it at once). Attention is fused: no scores are kept.
+  // the layer computes (all of it at once): what its matrices give, and what goes into the last of
+  // them, the heads' result or the gated product. Attention is fused: no scores are kept.
   void make_workspace(Workspace& workspace) const {
+    struct Half {
+      std::int64_t given = 0, widest_input = 0;
+    };
     std::int64_t widest = 0;
     for (const Tower& tower : architecture_.towers) {
       for (const Layer& layer : tower.layers) {
-        std::int64_t mixing = 0, feeding = 0;
+        Half mixing, feeding;
         for (const Linear& linear : layer.linears) {
           const bool mixes =
               linear.role == WeightRole::attention || linear.role == WeightRole::recurrent;
-          std::int64_t& half = mixes ? mixing : feeding;
-          half = saturating_add(half, saturating_multiply(linear.used, linear.outputs));
+          Half& half = mixes ? mixing : feeding;
+          half.given = saturating_add(half.given, saturating_multiply(linear.used, linear.outputs));
+          half.widest_input =
+              std::max(half.widest_input, saturating_multiply(linear.used, linear.inputs));
         }
-        widest = std::max({widest, saturating_add(mixing, 3 * tower.width),
-                           saturating_add(feeding, 3 * tower.width)});
+        for (const Half& half : {mixing, feeding}) {
+          widest = std::max(widest, saturating_add(saturating_add(half.given, half.widest_input),
+                                                   3 * tower.width));
+        }
       }
     }
     workspace.fixed = options_.library_workspace;

@@ -33,7 +33,7 @@ expect "safetensors take twice the parameters" 0 'Weights +14.96 GiB' "$folder/l
 expect "times are called predicted" 0 'predicted; answers are bound by memory bandwidth; nothing was measured' \
   "$gguf" --machine l4
 expect "what does not fit says so, and by how much" 3 'MISSING' "$folder/llama8b" --machine l4 --context 131072
-expect "and what would fit" 3 '--kv-type fp8 +contexts of up to 112,032' "$folder/llama8b" --machine l4 --context 131072
+expect "and what would fit" 3 '--kv-type fp8 +contexts of up to 111,136' "$folder/llama8b" --machine l4 --context 131072
 expect "quantised weights would" 3 'the same model quantised to' "$folder/llama8b" --machine l4 \
   --context 60000
 expect "a configuration alone will do" 0 'configuration only' "$folder/qwen" --machine h200

@@ -127,6 +127,12 @@ TEST(Footprint, AdaptersCount) {
   EXPECT_EQ(print->model.weights, footprint(llama())->weights + print->adapters);
 }
 
+// What llama.cpp's compute buffer takes for a token of it: 59392 numbers in 32 bits, and the mask.
+TEST(Footprint, WorkspaceHasTheGatedProductBesideWhatItIsMadeOf) {
+  const auto print = footprint(llama(), {.activation_type = ElementType::f32});
+  EXPECT_EQ(print->model.workspace.per_token.count(), 4 * (3 * 14336 + 4 * 4096));
+}
+
 TEST(Footprint, EveryAssumptionIsListed) {
   EXPECT_THAT(footprint(llama())->assumptions,
               testing::AllOf(testing::Contains(HasSubstr("weights: every parameter in bf16")),

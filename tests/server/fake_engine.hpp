@@ -37,7 +37,7 @@ struct FakeOptions {
   mais::TokensPerBlock page{8};
   std::int64_t pages = 64;
   std::int64_t host_pages = 0;
-  std::int64_t pages_ahead = 0;
+  bool map_pages_ahead = false;
   mais::Tokens max_context{256};
   mais::Bytes weights = mais::Bytes(1 << 16);
   std::optional<Token> end_of_text{};
@@ -132,7 +132,8 @@ class FakeEngine : public Engine {
     info_.model.state = {{.name = "words", .per_token = mais::BytesPerToken(kWordBytes)}};
     info_.page = options_.page;
     info_.pages = options_.pages;
-    info_.pages_ahead = options_.pages_ahead;
+    info_.maps_pages_ahead = options_.map_pages_ahead;
+    info_.guaranteed_pages = options_.map_pages_ahead ? options_.pages : 0;
     info_.host_pages = options_.host_pages;
   }
 
@@ -247,13 +248,13 @@ class FakeEngine : public Engine {
     auto opened = pool_.open(budgets.state_source, budgets.ledger, budgets.state,
                              {.page_bytes = bytes,
                               .pages = options_.pages,
-                              .ahead = options_.pages_ahead,
+                              .ahead = options_.map_pages_ahead,
                               .slab = mais::Bytes(4096)});
     if (!opened) return opened;
     return host_.open(budgets.host_source, budgets.ledger, budgets.host_state,
                       {.page_bytes = bytes,
                        .pages = options_.host_pages,
-                       .ahead = options_.host_pages,
+                       .ahead = true,
                        .slab = mais::Bytes(4096)});
   }
 

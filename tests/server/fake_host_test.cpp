@@ -62,7 +62,8 @@ class SequenceEngine final : public FakeEngine {
  protected:
   Word attend(const mais::core::StepEntry& entry, const SequenceView& sequence) override {
     auto& state = states_[entry.request];
-    EXPECT_EQ(static_cast<std::int64_t>(state.size()), entry.context.count());
+    EXPECT_GE(static_cast<std::int64_t>(state.size()), entry.context.count());
+    state.resize(static_cast<std::size_t>(entry.context.count()));
     for (std::int64_t i = 0; i < entry.tokens.count(); ++i) {
       const std::int64_t at = entry.context.count() + i;
       state.push_back(FakeModel::word(sequence.tokens[static_cast<std::size_t>(at)], at));

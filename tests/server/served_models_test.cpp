@@ -57,7 +57,7 @@ TEST_F(ServedModelsTest, WhatWeightsAndWorkspaceLeaveIsHalfSureAndHalfForWhoNeed
   EXPECT_EQ(infos[2].pages, 0);
   const auto page = infos[0].model.page_bytes(infos[0].page);
   // Both pools together are larger than what there is, and what is sure of both is not.
-  const auto sure = page * (infos[0].pages_ahead + infos[1].pages_ahead);
+  const auto sure = page * (infos[0].guaranteed_pages + infos[1].guaranteed_pages);
   EXPECT_GT(page * (infos[0].pages + infos[1].pages), 1_MiB - 3 * kWeights);
   EXPECT_LT(sure, (1_MiB - 3 * kWeights) / 2 + page);
   EXPECT_GT(sure, (1_MiB - 3 * kWeights) / 4);

@@ -26,6 +26,8 @@ class SmallBudgets {
   EngineBudgets budgets() {
     return {.weights = &weights_resource_,
             .workspace = &workspace_resource_,
+            .weights_account = weights_,
+            .workspace_account = workspace_,
             .ledger = &shared_,
             .state_source = &source_,
             .state = state_,

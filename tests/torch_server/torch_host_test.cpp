@@ -66,7 +66,7 @@ TEST_F(HostTest, ModelsThatShareABudgetStayUnderTheCapAndGiveTheRightTokens) {
     auto options = small_options(budgets, 48);
     options.budgets.workspace = workspace.budgets().workspace;
     options.name = i == 0 ? "one" : "other";
-    options.pages_ahead = 8;
+    options.map_pages_ahead = false;
     options.slab = 4_KiB;
     engines.push_back(made(std::move(options)));
   }

@@ -14,6 +14,8 @@ struct EngineBudgets {
   // Throw std::bad_alloc beyond their accounts: mais::memory::BudgetedResource.
   std::pmr::memory_resource* weights = nullptr;
   std::pmr::memory_resource* workspace = nullptr;  // tensors that live for one step
+  // Their accounts, for an engine whose library allocates by itself: it charges what that takes.
+  mais::core::AccountId weights_account{}, workspace_account{};
 
   // Pages of the pool and of the host tier: where they are mapped, and which account is charged.
   // Decoders only.

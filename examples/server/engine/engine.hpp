@@ -15,10 +15,11 @@
 // a count, says shares_pages = false, and hears by forget() when a sequence is over.
 //
 // Memory. Weights, pages and what a step needs come from budgets with a hard cap. load() takes
-// weights, and memory for as many pages as it was told to, or nothing; other pages get theirs when
-// a step names them. A step that finds no memory says so and has computed nothing: the
-// positions that it was to write may hold anything, all others are as they were, so that the same
-// step can be run again.
+// weights and, where all pages are mapped ahead, theirs, or nothing; else pages get theirs when a
+// step names them. (Some ahead and others later would hold memory for pages that the planner does
+// not use, beside those that it does, and so more than the planner counts.) A step that finds no
+// memory says so and has computed nothing: the positions that it was to write may hold anything,
+// all others are as they were, so that the same step can be run again.
 //
 // Threads. One caller at a time; different engines may run beside each other.
 #pragma once
@@ -46,15 +47,16 @@ struct EngineInfo {
   // Weights as they are allocated, state per token, the workspace bound that run() keeps, a cost
   // that scheduling begins with. Batching says which kind of engine this is.
   mais::Model model{};
-  mais::TokensPerBlock page{16};     // tokens of state in a page; decoders
-  std::int64_t pages = 0;            // of the pool
-  std::int64_t pages_ahead = 0;      // of them, that have memory as long as it is loaded
-  std::int64_t host_pages = 0;       // where pages are swapped to
-  bool shares_pages = true;          // several sequences may name one page; else no host_pages
-  std::int64_t vocabulary = 0;       // tokens are 0 ... vocabulary - 1
-  std::int64_t embedding_width = 0;  // floats in an embedding; encoders
-  std::string weights_from{};        // for people: a file, or "random weights, seed 1"
-  std::string remarks{};             // for people: what is worth a line in the log; may be empty
+  mais::TokensPerBlock page{16};      // tokens of state in a page; decoders
+  std::int64_t pages = 0;             // of the pool
+  std::int64_t guaranteed_pages = 0;  // of them, that other engines' pages leave room for
+  bool maps_pages_ahead = true;       // all have memory while loaded; else when a step names them
+  std::int64_t host_pages = 0;        // where pages are swapped to
+  bool shares_pages = true;           // several sequences may name one page; else no host_pages
+  std::int64_t vocabulary = 0;        // tokens are 0 ... vocabulary - 1
+  std::int64_t embedding_width = 0;   // floats in an embedding; encoders
+  std::string weights_from{};         // for people: a file, or "random weights, seed 1"
+  std::string remarks{};              // for people: what is worth a line in the log; may be empty
 };
 
 // One sequence of a step, beside its StepEntry.
@@ -116,14 +118,16 @@ class Engine {
 
   // What the engine keeps of a sequence beside pages is of no more use from the token `from` on: it
   // ended (0), or pages of it were given to others. It may come again, with a context of at most so
-  // many tokens. Called between steps, before one that names those pages; maybe twice, or for a
-  // sequence that it has not seen.
+  // many tokens, or of fewer: what the engine keeps beyond a context is computed again. Called
+  // between steps, before one that names those pages; maybe twice, or for a sequence that the
+  // engine has not seen.
   virtual void forget(mais::RequestId sequence, mais::Tokens from) {
     static_cast<void>(sequence), static_cast<void>(from);
   }
 
-  // Gives back the memory of pages of the pool that nobody uses, as far as whole slabs are free and
-  // were not mapped ahead. They get memory again when a step names them. Returns how much.
+  // Gives back the memory of pages of the pool that nobody uses, as far as whole slabs are free;
+  // nothing where pages are mapped ahead. They get memory again when a step names them. Returns how
+  // much.
   virtual mais::Bytes trim(std::span<const std::uint32_t> free_pages) = 0;
 
   // What a page of the pool holds, for checksums. Aborts where there is no such page.

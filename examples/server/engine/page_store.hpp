@@ -5,10 +5,8 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
-#include <iterator>
 #include <optional>
 #include <span>
-#include <vector>
 
 #include "engine.hpp"
 #include "mais/memory/block_backing.hpp"
@@ -20,11 +18,11 @@ class PageStore {
   struct Sizes {
     std::int64_t page_bytes = 0;
     std::int64_t pages = 0;
-    std::int64_t ahead = 0;  // pages that are mapped at once
+    bool ahead = false;  // all are mapped by open() and stay so
     mais::Bytes slab{};
   };
 
-  // Maps what is to be mapped ahead, or nothing and says why. Without pages: an empty store.
+  // What fails maps nothing and says why. Without pages: an empty store.
   mais::Result<void> open(mais::memory::MemorySource* source, mais::SharedLedger* ledger,
                           mais::core::AccountId account, const Sizes& sizes) {
     close();
@@ -37,9 +35,8 @@ class PageStore {
                                             .slab = sizes.slab});
     if (!made) return tl::unexpected<mais::Error>(std::move(made.error()));
     backing_.emplace(std::move(*made));
-    const std::uint32_t each = backing_->blocks_per_slab();
-    ahead_slabs_ = static_cast<std::uint32_t>((sizes.ahead + each - 1) / each);
-    for (std::uint32_t slab = 0; slab < ahead_slabs_; ++slab) {
+    ahead_ = sizes.ahead;
+    for (std::uint32_t slab = 0; ahead_ && slab < backing_->slabs(); ++slab) {
       if (auto mapped = backing_->map(slab); !mapped) {
         ++refusals_;
         close();
@@ -62,14 +59,10 @@ class PageStore {
     note_peak();
     return backed;
   }
-  // Gives back slabs in which all pages are free, but those that were mapped ahead.
+  // Gives back slabs in which all pages are free, unless they were mapped ahead.
   mais::Bytes unback(std::span<const std::uint32_t> free) {
-    if (!backing_) return mais::Bytes(0);
-    const std::uint32_t first = ahead_slabs_ * backing_->blocks_per_slab();
-    std::vector<std::uint32_t> later;
-    std::copy_if(free.begin(), free.end(), std::back_inserter(later),
-                 [&](std::uint32_t page) { return page >= first; });
-    const mais::Bytes returned = backing_->unback(later);
+    if (!backing_ || ahead_) return mais::Bytes(0);
+    const mais::Bytes returned = backing_->unback(free);
     note_peak();
     return returned;
   }
@@ -89,7 +82,7 @@ class PageStore {
     peak_ = std::max(peak_.load(), used_.load());
   }
   std::optional<mais::memory::BlockBacking> backing_;
-  std::uint32_t ahead_slabs_ = 0;
+  bool ahead_ = false;
   std::atomic<std::int64_t> used_{0}, peak_{0};
   std::atomic<std::uint64_t> refusals_{0};
 };

@@ -27,7 +27,7 @@ mais::Instance instance_of(const EngineInfo& engine, const HostConfigOptions& op
   const Bytes page = engine.model.page_bytes(engine.page);
   instance.block = engine.page;
   instance.state = page * engine.pages;
-  instance.guaranteed_state = page * engine.pages_ahead;
+  instance.guaranteed_state = page * engine.guaranteed_pages;
   if (engine.host_pages > 0) {
     instance.host_tier = mais::SpaceId(1);
     instance.host_state = page * engine.host_pages;

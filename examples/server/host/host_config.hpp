@@ -24,9 +24,9 @@ struct HostConfigOptions {
 };
 
 // Fills machine, models, instances and prefix_block of `config` from the engines, one instance
-// each, in their order; the rest (tenants, queue, policy) is the host's. All of a pool is
-// guaranteed that is mapped ahead; the rest may be lent to other instances. Workspace is the
-// engines' bound for the largest step. invalid_argument with all faults of validate(config).
+// each, in their order; the rest (tenants, queue, policy) is the host's. Of a pool
+// EngineInfo::guaranteed_pages are guaranteed; the rest may be lent to other instances. Workspace
+// is the engines' bound for the largest step. invalid_argument with all faults of validate(config).
 mais::Result<mais::Config> configured(std::span<const EngineInfo> engines,
                                       const HostConfigOptions& options, mais::Config config = {});
 

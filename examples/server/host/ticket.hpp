@@ -1,6 +1,7 @@
 // One request on its way: what it knows, and its callbacks, told in order and never after the end.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <mutex>
 #include <optional>
@@ -24,7 +25,7 @@ class Ticket {
   std::vector<Token> tokens;         // all that are known
   std::vector<std::uint32_t> pages;  // its block table
   const Sampling sampling;
-  bool stopped = false;
+  std::atomic<bool> stopped{false};  // set while another thread may end the request
 
   bool ran = false;  // a worker took it up; guarded by who keeps the tickets
 

@@ -37,7 +37,7 @@ HostCounts Worker::counts() const {
 // harm: the step that names it runs only after this, and maps it anew.
 mais::Bytes Worker::trim(mais::Scheduler& scheduler) {
   const EngineInfo& info = engine_->info();
-  if (info.pages_ahead >= info.pages) return mais::Bytes(0);
+  if (info.maps_pages_ahead) return mais::Bytes(0);
   const std::scoped_lock lock(mutex_);
   tell_ended();
   const mais::core::PlannerView view = scheduler.snapshot();
@@ -59,17 +59,15 @@ void Worker::tell_ended() {
   for (const mais::RequestId request : ended) engine_->forget(request, mais::Tokens(0));
 }
 
-// It goes on from what it still has, if that is not nothing.
-void Worker::restart(const mais::core::StepEntry& entry, Ticket* ticket) {
-  engine_->forget(entry.request, entry.context);
-  if (ticket == nullptr) return;
+// Its block table begins anew.
+void Worker::restart(const mais::core::StepEntry& entry, Ticket& ticket) {
   if (!holders_.empty()) {
-    for (const std::uint32_t page : ticket->pages) {
+    for (const std::uint32_t page : ticket.pages) {
       auto& holder = holders_[page];
       if (holder && holder->request == entry.request) holder.reset();
     }
   }
-  ticket->pages.clear();
+  ticket.pages.clear();
 }
 
 // Pages that a step gives to a sequence were taken from whoever had them before.
@@ -130,7 +128,7 @@ void Worker::prepare() {
     const std::scoped_lock lock(mutex_);
     tell_ended();
     for (std::size_t i = 0; i < tickets_.size(); ++i) {
-      if (step_.entries[i].restarts) restart(step_.entries[i], tickets_[i].get());
+      if (tickets_[i] && step_.entries[i].restarts) restart(step_.entries[i], *tickets_[i]);
     }
     for (std::size_t i = 0; i < tickets_.size(); ++i) {
       if (tickets_[i]) take_pages(step_.entries[i], *tickets_[i]);

@@ -50,7 +50,7 @@ class Worker {
  private:
   void work();
   void tell_ended();
-  void restart(const mais::core::StepEntry& entry, Ticket* ticket);
+  void restart(const mais::core::StepEntry& entry, Ticket& ticket);
   void take_pages(const mais::core::StepEntry& entry, Ticket& ticket);
   void prepare();
   StepResult::Outcome try_step();

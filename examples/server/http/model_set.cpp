@@ -17,6 +17,11 @@ bool is_encoder(const EngineInfo& info) {
 Bytes page_of(const EngineInfo& info) {
   return info.model.page_bytes(info.page);
 }
+// Pages of one sequence of the longest context.
+Bytes longest_of(const EngineInfo& info) {
+  const std::int64_t page = info.page.count();
+  return page_of(info) * ((info.model.max_context->count() + page - 1) / page);
+}
 
 }  // namespace
 
@@ -32,13 +37,14 @@ EngineBudgets ModelSet::add_budget(const std::string& name) {
     });
   };
   Budget& budget = budgets_.emplace_back();
+  const mais::core::AccountId weights = account("weights"), workspace = account("workspace");
   budget.state = account("state");
-  budget.weights =
-      std::make_unique<mais::memory::BudgetedResource>(shared_.open(account("weights")));
-  budget.workspace =
-      std::make_unique<mais::memory::BudgetedResource>(shared_.open(account("workspace")));
+  budget.weights = std::make_unique<mais::memory::BudgetedResource>(shared_.open(weights));
+  budget.workspace = std::make_unique<mais::memory::BudgetedResource>(shared_.open(workspace));
   return {.weights = budget.weights.get(),
           .workspace = budget.workspace.get(),
+          .weights_account = weights,
+          .workspace_account = workspace,
           .ledger = &shared_,
           .state_source = &source_,
           .state = budget.state};
@@ -59,10 +65,13 @@ mais::Result<std::unique_ptr<ModelSet>> ModelSet::make(std::span<const EngineMak
   std::vector<EngineRoom> rooms;
   std::vector<EngineInfo> plain;  // what each is, apart from its pages
   Bytes fixed;
-  Bytes longest;  // pages of one sequence of the longest context, of each decoder
+  Bytes longest;  // of all decoders
   std::int64_t decoders = 0;
   for (const EngineMaker& model : models) {
-    rooms.push_back({.budgets = set->add_budget(model.name), .page = options.page});
+    rooms.push_back({.budgets = set->add_budget(model.name),
+                     .page = options.page,
+                     .max_step_tokens = options.max_step_tokens,
+                     .max_sequences = options.max_sequences});
     auto engine = model.make(rooms.back());
     if (!engine) return tl::unexpected<mais::Error>(std::move(engine.error()));
     const EngineInfo& info = plain.emplace_back((*engine)->info());
@@ -70,8 +79,7 @@ mais::Result<std::unique_ptr<ModelSet>> ModelSet::make(std::span<const EngineMak
     fixed += set->fixed_bytes(info);
     if (is_encoder(info)) continue;
     ++decoders;
-    const std::int64_t page = info.page.count();
-    longest += page_of(info) * ((info.model.max_context->count() + page - 1) / page);
+    longest += longest_of(info);
   }
   // Without room for a sequence that a client may ask for, every such request would be refused.
   if (options.memory < fixed + longest) {
@@ -84,16 +92,18 @@ mais::Result<std::unique_ptr<ModelSet>> ModelSet::make(std::span<const EngineMak
   const Bytes left = options.memory - fixed;
   const Bytes sure = decoders > 0 ? left / 2 / decoders : Bytes(0);
   for (std::size_t i = 0; i < models.size(); ++i) {
+    const EngineInfo& one = plain[i];
     std::int64_t sure_pages = 0;
-    if (!is_encoder(plain[i])) {
-      const Bytes most = left - sure * (decoders - 1);
-      rooms[i].pages = std::max<std::int64_t>(1, most.count() / page_of(plain[i]).count());
-      sure_pages = sure.count() / page_of(plain[i]).count();
+    if (!is_encoder(one)) {
+      const Bytes most = one.maps_pages_ahead ? longest_of(one) + (left - longest) / decoders
+                                              : left - sure * (decoders - 1);
+      rooms[i].pages = std::max<std::int64_t>(1, most.count() / page_of(one).count());
+      sure_pages = sure.count() / page_of(one).count();
     }
     auto engine = models[i].make(rooms[i]);
     if (!engine) return tl::unexpected<mais::Error>(std::move(engine.error()));
     EngineInfo& info = set->infos_.emplace_back((*engine)->info());
-    info.pages_ahead = sure_pages;
+    if (!info.maps_pages_ahead) info.guaranteed_pages = sure_pages;
     set->served_.push_back({.name = models[i].name,
                             .id = mais::ModelId(static_cast<std::uint32_t>(i)),
                             .embeds = is_encoder(info),

@@ -30,8 +30,8 @@ struct ModelSetOptions {
 
 // Weights and the workspace of the largest steps come first. What the cap leaves belongs to the
 // pages of all decoders: half of it is shared out to be theirs for sure, the other half goes to who
-// needs it. Engines map pages when a step names them, so that what the scheduler counts is what can
-// be had: pages that were mapped ahead would stay, whichever the scheduler uses.
+// needs it, and so engines are made that map pages when a step names them. Engines that cannot
+// share evenly what one sequence of each leaves, and lend nothing.
 class ModelSet {
  public:
   // over_capacity: the cap is too small, with what would do; the errors of the makers.
@@ -42,7 +42,7 @@ class ModelSet {
 
   // Once. They are not loaded; this outlives them.
   std::vector<std::unique_ptr<Engine>> take_engines() { return std::move(engines_); }
-  // As the engines say it, but for pages_ahead: what is theirs for sure.
+  // As the engines say it, but for guaranteed_pages: what is theirs for sure.
   const std::vector<EngineInfo>& infos() const { return infos_; }
   const std::vector<ServedModel>& served() const { return served_; }
   HostConfigOptions host_options() const;

@@ -116,6 +116,31 @@ Figures figures_of(const Run& run, std::span<const Kind> kinds, std::size_t kind
   return figures;
 }
 
+Verdict verdict_of(const Run& run, std::span<const Kind> kinds) {
+  if (run.failed_steps > 0) return Verdict::lost;
+  bool late = false;
+  for (std::size_t i = 0; i < kinds.size(); ++i) {
+    const Figures figures = figures_of(run, kinds, i);
+    if (figures.failed > 0) return Verdict::lost;
+    if (kinds[i].service_class != "realtime") continue;
+    late |= figures.sent == 0 || static_cast<double>(figures.in_time) <
+                                     kMustBeInTime * static_cast<double>(figures.sent);
+  }
+  return late ? Verdict::late : Verdict::good;
+}
+
+std::string to_text(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::lost:
+      return "an allocation failed, or a request was lost";
+    case Verdict::late:
+      return "a realtime tenant was not answered within its goals";
+    case Verdict::good:
+      break;
+  }
+  return "nothing was lost, and realtime tenants were answered within their goals";
+}
+
 std::string to_text(const Run& run, std::span<const Kind> kinds) {
   std::string text = format("%s: %zu requests at %.1f a second for %.0f s\n", run.label.c_str(),
                             run.done.size(), run.rate, run.seconds);

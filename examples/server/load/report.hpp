@@ -1,6 +1,7 @@
 // What runs of the load came to: a table, a file that another run may read, a page with plots.
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <string>
 #include <vector>
@@ -16,6 +17,17 @@ struct Figures {
 };
 // Of the requests of kinds[kind].
 Figures figures_of(const Run& run, std::span<const Kind> kinds, std::size_t kind);
+
+// What a server has to keep.
+enum class Verdict : std::uint8_t {
+  good,
+  lost,  // an allocation failed, or a request neither finished nor was refused with a reason
+  late,  // of a realtime kind less than kMustBeInTime was answered within its goals, or none was
+         // sent
+};
+inline constexpr double kMustBeInTime = 0.95;  // of what was sent, refusals included
+Verdict verdict_of(const Run& run, std::span<const Kind> kinds);
+std::string to_text(Verdict verdict);
 
 std::string to_text(const Run& run, std::span<const Kind> kinds);
 std::string to_json(const Run& run);

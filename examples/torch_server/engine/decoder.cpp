@@ -33,7 +33,8 @@ class Decoder final : public TensorEngine {
     describe_model(step_bytes());
     info_.page = options_.page;
     info_.pages = options_.pages;
-    info_.pages_ahead = options_.pages_ahead.value_or(options_.pages);
+    info_.maps_pages_ahead = options_.map_pages_ahead;
+    info_.guaranteed_pages = options_.map_pages_ahead ? options_.pages : 0;
     info_.host_pages = options_.host_pages;
   }
 
@@ -102,14 +103,12 @@ class Decoder final : public TensorEngine {
     auto opened = pool_.open(budgets.state_source, budgets.ledger, budgets.state,
                              {.page_bytes = bytes,
                               .pages = options_.pages,
-                              .ahead = info_.pages_ahead,
+                              .ahead = options_.map_pages_ahead,
                               .slab = options_.slab});
     if (!opened) return opened;
-    return host_.open(budgets.host_source, budgets.ledger, budgets.host_state,
-                      {.page_bytes = bytes,
-                       .pages = options_.host_pages,
-                       .ahead = options_.host_pages,
-                       .slab = options_.slab});
+    return host_.open(
+        budgets.host_source, budgets.ledger, budgets.host_state,
+        {.page_bytes = bytes, .pages = options_.host_pages, .ahead = true, .slab = options_.slab});
   }
   void close_pages() override {
     pool_.close();
@@ -280,9 +279,6 @@ mais::Result<std::unique_ptr<Engine>> make_decoder(DecoderOptions options,
     faults.push_back({"page", "is " + std::to_string(page) + " tokens", "a multiple of 8"});
   }
   if (options.pages < 1) faults.push_back({"pages", "is below 1", "pages for one sequence"});
-  if (const auto ahead = options.pages_ahead; ahead && (*ahead < 0 || *ahead > options.pages)) {
-    faults.push_back({"pages_ahead", "is " + std::to_string(*ahead), "from 0 to pages"});
-  }
   if (options.host_pages < 0) faults.push_back({"host_pages", "is negative", "0 or more"});
   if (!faults.empty()) return mais::fail(mais::ErrorCode::invalid_argument, to_string(faults));
   return std::make_unique<Decoder>(std::move(options), std::move(source));

@@ -20,8 +20,9 @@ struct DecoderOptions {
   mais::TokensPerBlock page{16};  // tokens in a page, a multiple of 8
   std::int64_t pages = 0;         // of the pool, at least 1
   std::int64_t host_pages = 0;    // of the host tier, mapped by load(); 0: no tier
-  // Pages of the pool that load() maps; none: all of them, so that steps never lack pages.
-  std::optional<std::int64_t> pages_ahead{};
+  // load() maps the pool, so that steps never lack pages; else they are mapped when steps name
+  // them.
+  bool map_pages_ahead = true;
   mais::Bytes slab = mais::Bytes(32 << 20);  // what memory for pages is mapped by
   std::optional<Token> end_of_text{};
 };
