@@ -1,0 +1,21 @@
+// From a placement that is good on paper to one that is good on the timeline, and what that one
+// takes.
+#pragma once
+
+#include "split_costs.hpp"
+
+namespace mais::core {
+
+struct Layout {
+  std::vector<LayerPlace> places;
+  double step_s = 0;
+};
+
+// Spreads the modes of equal layers evenly over each stage, then exchanges layers as long as that
+// makes the step faster.
+Layout lay_out(const SplitCosts& costs, const std::vector<LayerPlace>& places, int groups);
+
+Bound bound_of(const SplitCosts& costs, const std::vector<LayerPlace>& places, int groups,
+               double step_s, const Machine& machine);
+
+}  // namespace mais::core
