@@ -6,7 +6,7 @@ namespace mais::core {
 
 namespace {
 
-constexpr int kWarm = 16, kMeasured = 16;  // rounds
+constexpr int kWarm = 8, kMeasured = 8;  // rounds
 
 class Parts {
  public:
@@ -67,31 +67,83 @@ std::vector<PassPart> parts_of(const SplitCosts& costs, const std::vector<LayerP
         if (!list.go(host)) return {};
         list.add({.executor = host, .work = option.experts});
         if (!list.go(stage)) return {};
+        list.add({.executor = stage});
         break;
     }
+  }
+  std::vector<char> seen(costs.sites().groups.size() + 1, 0);
+  for (std::size_t i = list.parts.size(); i-- > 0;) {
+    PassPart& part = list.parts[i];
+    if (part.executor < 0) continue;
+    part.leaves = !seen[static_cast<std::size_t>(part.executor)];
+    seen[static_cast<std::size_t>(part.executor)] = 1;
   }
   return std::move(list.parts);
 }
 
-double PassTimeline::run(const std::vector<PassPart>& parts, double ready) {
-  double now = ready;
-  for (const PassPart& part : parts) {
-    double begin = now;
-    if (part.executor >= 0) {
-      begin = std::max(begin, executors_[static_cast<std::size_t>(part.executor)]);
-    }
-    LinkState* link = part.stage < 0 ? nullptr : &links_[static_cast<std::size_t>(part.stage)];
-    if (link != nullptr) {
-      double copy = std::max(link->free, link->used[0]);
-      if (part.on_demand) copy = std::max(copy, now);
-      link->free = copy + part.copy;
-      begin = std::max(begin, link->free);
-    }
-    now = begin + part.work.seconds();
-    if (part.executor >= 0) executors_[static_cast<std::size_t>(part.executor)] = now;
-    if (link != nullptr) link->used = {link->used[1], now};
+double PassTimeline::begin(const PassPart& part, double ready) const {
+  if (part.executor < 0) return ready;
+  return std::max(ready, executors_[static_cast<std::size_t>(part.executor)]);
+}
+
+double PassTimeline::run_part(const PassPart& part, double ready) {
+  double start = begin(part, ready);
+  LinkState* link = part.stage < 0 ? nullptr : &links_[static_cast<std::size_t>(part.stage)];
+  if (link != nullptr) {
+    double copy = std::max(link->free, link->used[0]);
+    if (part.on_demand) copy = std::max(copy, ready);
+    link->free = copy + part.copy;
+    start = std::max(start, link->free);
   }
-  return now;
+  const double end = start + part.work.seconds();
+  if (part.executor >= 0) executors_[static_cast<std::size_t>(part.executor)] = end;
+  if (link != nullptr) link->used = {link->used[1], end};
+  return end;
+}
+
+double PassTimeline::run(const std::vector<PassPart>& parts, double ready) {
+  for (const PassPart& part : parts) ready = run_part(part, ready);
+  return ready;
+}
+
+std::vector<double> PassTimeline::run_groups(const std::vector<PassPart>& parts, int groups,
+                                             int rounds) {
+  struct At {
+    std::size_t part = 0;
+    double ready = 0;
+  };
+  const int host = static_cast<int>(links_.size());
+  std::vector<At> at(static_cast<std::size_t>(groups));
+  std::vector<int> holder(executors_.size(), -1);
+  std::vector<double> ends;
+  while (static_cast<int>(ends.size()) < rounds) {
+    // Who can begin first, then who came first.
+    int next = -1;
+    double earliest = 0;
+    for (int g = 0; g < groups; ++g) {
+      const At& group = at[static_cast<std::size_t>(g)];
+      const PassPart& part = parts[group.part];
+      if (part.executor >= 0) {
+        const int held = holder[static_cast<std::size_t>(part.executor)];
+        if (held >= 0 && held != g) continue;
+      }
+      const double start = begin(part, group.ready);
+      const bool first =
+          next < 0 || start < earliest ||
+          (start == earliest && group.ready < at[static_cast<std::size_t>(next)].ready);
+      if (first) next = g, earliest = start;
+    }
+    At& group = at[static_cast<std::size_t>(next)];
+    const PassPart& part = parts[group.part];
+    group.ready = run_part(part, group.ready);
+    if (part.executor >= 0 && part.executor != host) {
+      holder[static_cast<std::size_t>(part.executor)] = part.leaves ? -1 : next;
+    }
+    if (++group.part < parts.size()) continue;
+    group.part = 0;
+    if (next + 1 == groups) ends.push_back(group.ready);
+  }
+  return ends;
 }
 
 double step_seconds(const SplitCosts& costs, const std::vector<LayerPlace>& places, int groups) {
@@ -102,14 +154,17 @@ double step_seconds(const SplitCosts& costs, const std::vector<LayerPlace>& plac
   }
   const std::vector<PassPart> parts = parts_of(costs, places);
   PassTimeline timeline(costs.sites());
-  std::vector<double> ends(static_cast<std::size_t>(groups), 0);
-  double warm = 0;
-  for (int round = 0; round < kWarm + kMeasured; ++round) {
-    if (round == kWarm) warm = ends.back();
-    for (double& end : ends) end = timeline.run(parts, end);
+  std::vector<double> ends;
+  if (groups == 1) {
+    for (int round = 0; round < kWarm + kMeasured; ++round) {
+      ends.push_back(timeline.run(parts, ends.empty() ? 0 : ends.back()));
+    }
+  } else {
+    ends = timeline.run_groups(parts, groups, kWarm + kMeasured);
   }
   const double host = costs.sites().host_bandwidth;
-  return std::max((ends.back() - warm) / kMeasured, host > 0 ? groups * traffic / host : 0);
+  return std::max((ends.back() - ends[kWarm - 1]) / kMeasured,
+                  host > 0 ? groups * traffic / host : 0);
 }
 
 }  // namespace mais::core

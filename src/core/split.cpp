@@ -11,7 +11,7 @@ namespace mais::core {
 
 namespace {
 
-constexpr std::size_t kTried = 8;  // candidates that are laid out and timed
+constexpr std::size_t kTried = 64;  // candidates that are laid out and timed, at most
 
 std::string quantity(std::int64_t bytes) {
   const std::int64_t hundredths = bytes / ((std::int64_t{1} << 30) / 100);
@@ -38,10 +38,11 @@ class Splitter {
     std::optional<Plan> best = whole(devices);
     if (!best || options_.spread) {
       for (const std::vector<DeviceId>& order : orders(devices)) {
-        for (int ranks = 1; ranks <= static_cast<int>(order.size()); ++ranks) {
+        // Few stages are searched fast, and what they reach prunes the search of more.
+        for (int ranks = static_cast<int>(order.size()); ranks > 0; --ranks) {
           if (order.size() % static_cast<std::size_t>(ranks) != 0) continue;
           const auto sites = sites_of(machine_, order, ranks, options_.host_computes);
-          if (sites) take(best, plan(*sites, options_));
+          if (sites) improve(best, *sites);
         }
       }
     }
@@ -58,7 +59,7 @@ class Splitter {
     for (const DeviceId device : devices) {
       const auto sites = sites_of(machine_, {device}, 1, false);
       const SplitCosts costs(model_, *sites, options_, decoding(options_.parallel));
-      Candidates found = search_splits(costs, 1, options_.width, 1, true);
+      Candidates found = search_splits(costs, {.width = options_.width, .resident_only = true});
       if (found.best.empty()) continue;
       Plan plan{.sites = *sites, .groups = 1, .places = std::move(found.best[0].places)};
       plan.step_s = step_seconds(costs, plan.places, 1);
@@ -92,15 +93,15 @@ class Splitter {
     return decoding((sequences + groups - 1) / groups);
   }
 
-  // The best placement with one group of sequences or one for each stage.
-  std::optional<Plan> plan(const Sites& sites, const SplitOptions& options) const {
-    std::optional<Plan> best;
+  // Takes what is faster on these sites, with one group of sequences or one for each stage.
+  void improve(std::optional<Plan>& best, const Sites& sites) const {
     const auto stages = static_cast<std::int64_t>(sites.groups.size());
-    const int most = static_cast<int>(std::min(stages, options.parallel));
-    for (const int groups : {1, most}) {
-      if (groups == 1 && best) break;  // most is 1 too
-      const SplitCosts costs(model_, sites, options, decoding(options.parallel, groups));
-      const Candidates found = search_splits(costs, groups, options.width, kTried);
+    const int most = static_cast<int>(std::min(stages, options_.parallel));
+    for (int groups = 1; groups <= most; groups += std::max(1, most - 1)) {
+      const SplitCosts costs(model_, sites, options_, decoding(options_.parallel, groups));
+      SearchOptions search{.groups = groups, .width = options_.width, .want = kTried};
+      if (best) search.limit = best->step_s;
+      const Candidates found = search_splits(costs, search);
       for (const Candidate& candidate : found.best) {
         if (best && candidate.seconds >= best->step_s) break;  // it cannot be faster than that
         Layout layout = lay_out(costs, candidate.places, groups);
@@ -111,15 +112,14 @@ class Splitter {
                         .complete = found.complete});
       }
     }
-    return best;
   }
 
   tl::unexpected<Error> cannot_fit(const std::vector<DeviceId>& devices) const {
     std::int64_t needed = 0, there = 0;
     for (std::size_t i = 0; i < model_.layers.size(); ++i) {
       const ModelLayer& layer = model_.layers[i];
-      needed += layer.weight_bytes().count() + layer.experts.bytes.count() +
-                state_of(layer, options_, 1);
+      needed +=
+          layer.weight_bytes().count() + layer.experts.bytes.count() + state_of(layer, options_, 1);
     }
     const auto sites = sites_of(machine_, devices, 1, options_.host_computes);
     const SplitCosts costs(model_, *sites, options_, decoding(1));
@@ -133,8 +133,8 @@ class Splitter {
         model_.name + " needs " + quantity(needed) + " in all (weights, state of " +
         std::to_string(options_.parallel) + " x " + std::to_string(options_.context.count()) +
         " tokens, workspace); " +
-        (devices.size() == 1 ? "the device has " : std::to_string(devices.size()) +
-                                                       " devices have ") +
+        (devices.size() == 1 ? "the device has "
+                             : std::to_string(devices.size()) + " devices have ") +
         (host ? "together with the host " : "") + quantity(there);
     if (needed > there) {
       message += ": " + quantity(needed - there) + " are missing";
@@ -142,8 +142,9 @@ class Splitter {
       message += ", but its layers, the workspace of each device and the buffers do not divide so";
     }
     if (!host && sites->host) {
-      message += "; the host is not used: it has no link to the devices, and does not compute at "
-                 "a known rate";
+      message +=
+          "; the host is not used: it has no link to the devices, and does not compute at "
+          "a known rate";
     }
     return tl::unexpected<Error>(
         Error{ErrorCode::over_capacity, std::move(message), needed, there});
@@ -193,8 +194,7 @@ class Splitter {
       done += chunk;
     }
     speed.prompt_tokens_per_second = static_cast<double>(prompt) / speed.ttft_s;
-    const SplitCosts costs(model_, plan.sites, options_,
-                           decoding(options_.parallel, plan.groups));
+    const SplitCosts costs(model_, plan.sites, options_, decoding(options_.parallel, plan.groups));
     speed.bound = bound_of(costs, plan.places, plan.groups, plan.step_s, machine_);
     return speed;
   }
@@ -204,28 +204,25 @@ class Splitter {
     if (options_.more <= Bytes(0)) return;
     std::vector<std::pair<const Group*, double>> tried;
     const auto gain = [&](Plan with) {
-      const auto then = this->plan(with.sites, options_);
-      const double before = split.speed.tokens_per_second;
-      return then ? std::max(before, static_cast<double>(options_.parallel) / then->step_s)
-                  : before;
+      std::optional<Plan> best = plan;
+      improve(best, with.sites);
+      return static_cast<double>(options_.parallel) / best->step_s;
     };
     for (const std::vector<DeviceId>& stage : split.stages) {
       std::size_t d = 0;
       while (plan.sites.groups[d].devices != stage) ++d;
       const Group& group = plan.sites.groups[d];
-      const auto like = std::find_if(tried.begin(), tried.end(), [&](const auto& other) {
+      auto like = std::find_if(tried.begin(), tried.end(), [&](const auto& other) {
         return other.first->capacity == group.capacity &&
-               other.first->bandwidth == group.bandwidth &&
-               other.first->compute == group.compute &&
+               other.first->bandwidth == group.bandwidth && other.first->compute == group.compute &&
                other.first->copy_rate == group.copy_rate;
       });
       if (like == tried.end()) {
         Plan with{.sites = plan.sites};
         with.sites.groups[d].capacity += options_.more.count();
-        tried.emplace_back(&group, gain(std::move(with)));
+        like = tried.insert(like, {&group, gain(std::move(with))});
       }
-      Gain entry{.more = options_.more,
-                 .tokens_per_second = like == tried.end() ? tried.back().second : like->second};
+      Gain entry{.more = options_.more, .tokens_per_second = like->second};
       for (const DeviceId device : stage) {
         entry.spaces.push_back(machine_.devices[device.value()].space);
       }
@@ -244,8 +241,7 @@ class Splitter {
   const SplitOptions& options_;
 };
 
-Result<void> check(const LayeredModel& model, const Machine& machine,
-                   const SplitOptions& options) {
+Result<void> check(const LayeredModel& model, const Machine& machine, const SplitOptions& options) {
   const auto wrong = [](std::string problem) {
     return fail(ErrorCode::invalid_argument, std::move(problem));
   };

@@ -236,6 +236,15 @@ WorkTime SplitCosts::expert_time(const ModelLayer& layer, double compute, double
                   bandwidth);
 }
 
+double SplitCosts::all_reduce(const Group& group, int ranks) const {
+  const double bytes = tokens_ * static_cast<double>(model_.activation.count());
+  const double whole = group.ring_rate > 0 ? bytes / group.ring_rate : 0;
+  int doublings = 0;
+  for (int reached = 1; reached < ranks; reached *= 2) ++doublings;
+  return std::min(2.0 * (ranks - 1) * (whole / ranks + group.ring_latency),
+                  doublings * (whole + group.ring_latency));
+}
+
 void SplitCosts::price(const ModelLayer& layer, int stage, std::vector<Option>& into) const {
   const Group& group = sites_.groups[static_cast<std::size_t>(stage)];
   const int ranks = sites_.ranks(), host = sites_.host_executor();
@@ -249,13 +258,7 @@ void SplitCosts::price(const ModelLayer& layer, int stage, std::vector<Option>& 
   resident.device_bytes = read + unread + experts + state;
   resident.dense = dense_time(layer, group.compute, group.bandwidth, ranks);
   resident.experts = expert_time(layer, group.compute, group.bandwidth, ranks);
-  if (ranks > 1) {  // a ring all-reduce of the activations
-    const double bytes = tokens_ * static_cast<double>(model_.activation.count());
-    const double each = 2.0 * (ranks - 1) *
-                        ((group.ring_rate > 0 ? bytes / ranks / group.ring_rate : 0) +
-                         group.ring_latency);
-    resident.dense.wire += each * layer.all_reduces;
-  }
+  if (ranks > 1) resident.dense.wire += layer.all_reduces * all_reduce(group, ranks);
   into.push_back(resident);
 
   if (group.copy_rate > 0 && unread == 0 && read + experts > 0) {
@@ -302,6 +305,12 @@ void SplitCosts::price(const ModelLayer& layer, int stage, std::vector<Option>& 
   there.experts = expert_there;
   there.host_read = count(read_weights(layer, 1)) + state_read(layer) + expert_bytes;
   into.push_back(there);
+}
+
+double SplitCosts::least_bytes(std::size_t layer, const Option& option) const {
+  const bool output = layer + 1 == layers() && layers() > 1;
+  return static_cast<double>(
+      std::max<std::int64_t>(0, option.device_bytes - (output ? shared_on_device_ : 0)));
 }
 
 const Option* SplitCosts::find(std::size_t layer, const LayerPlace& place) const {

@@ -66,17 +66,17 @@ struct Option {
   std::int64_t buffer = 0;        // one of two, on each device
   std::int64_t host_bytes = 0;
   WorkTime dense{}, experts{};  // where they are computed
-  double copy = 0;          // seconds of the stage's link
-  double copied = 0;        // bytes that leave the host's memory
-  double host_read = 0;     // bytes that the host reads to compute
-  bool on_demand = false;   // copied when the router has spoken
-  double hops = 0;          // within the layer
-  int executor = 0;         // of its first and last part
+  double copy = 0;              // seconds of the stage's link
+  double copied = 0;            // bytes that leave the host's memory
+  double host_read = 0;         // bytes that the host reads to compute
+  bool on_demand = false;       // copied when the router has spoken
+  double hops = 0;              // within the layer
+  int executor = 0;             // of its first and last part
 
   WorkTime work() const { return WorkTime(dense) += experts; }
   double host_seconds() const;  // that the host computes
   double chain() const;         // from its first part's begin to its last part's end
-  double busy() const { return chain() - host_seconds() - hops; }
+  double busy() const { return mode == LayerMode::host ? 0 : chain(); }  // of the stage
 };
 
 class SplitCosts {
@@ -88,6 +88,8 @@ class SplitCosts {
   const std::vector<Option>& of(std::size_t layer, int stage) const {
     return options_[layer * sites_.groups.size() + static_cast<std::size_t>(stage)];
   }
+  // Of that option on each device, were the table there already where the output is its.
+  double least_bytes(std::size_t layer, const Option& option) const;
   const Option* find(std::size_t layer, const LayerPlace& place) const;
   double hop(int from, int to) const;  // seconds of the pass's activations; negative: no way
   double overhead() const { return overhead_; }
@@ -99,6 +101,7 @@ class SplitCosts {
   const Sites& sites() const { return sites_; }
 
  private:
+  double all_reduce(const Group& group, int ranks) const;  // seconds for the pass's activations
   void price(const ModelLayer& layer, int stage, std::vector<Option>& into) const;
   WorkTime dense_time(const ModelLayer& layer, double compute, double bandwidth, int ranks) const;
   double state_read(const ModelLayer& layer) const;  // bytes, of all sequences

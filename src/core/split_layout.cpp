@@ -46,9 +46,8 @@ class Arrangement {
   }
 
   Layout run() {
-    if (std::any_of(places_.begin(), places_.end(), [&](const LayerPlace& place) {
-          return place.mode != places_.front().mode;
-        })) {
+    if (std::any_of(places_.begin(), places_.end(),
+                    [&](const LayerPlace& place) { return place.mode != places_.front().mode; })) {
       spread();
       exchange();
     }
@@ -81,7 +80,10 @@ class Arrangement {
         even[layers[k]].mode = static_cast<LayerMode>(best);
       }
     }
-    try_instead(std::move(even));
+    const double step_s = step_seconds(costs_, even, groups_);
+    if (step_s > step_s_ * (1 + 1e-12)) return;
+    step_s_ = step_s;
+    places_ = std::move(even);
   }
 
   bool try_instead(std::vector<LayerPlace> places) {
@@ -93,7 +95,43 @@ class Arrangement {
     return true;
   }
 
-  // Equal layers of a stage change modes, near ones first.
+  // Whether every space holds its part.
+  bool fits(const std::vector<LayerPlace>& places) const {
+    const Sites& sites = costs_.sites();
+    struct Use {
+      std::int64_t bytes = 0, buffer = 0;
+    };
+    std::vector<Use> stages(sites.groups.size());
+    std::int64_t host = 0;
+    bool host_computes = false;
+    const LayerPlace& first = places.front();
+    for (std::size_t i = 0; i < places.size(); ++i) {
+      const Option* option = costs_.find(i, places[i]);
+      if (option == nullptr) return false;
+      const LayerMode mode = places[i].mode;
+      Use& use = stages[static_cast<std::size_t>(places[i].stage)];
+      host += option->host_bytes;
+      host_computes |= mode == LayerMode::host || mode == LayerMode::experts_host;
+      if (mode != LayerMode::host) {
+        if (use.bytes == 0) use.bytes += costs_.workspace();
+        use.bytes += option->device_bytes;
+        use.buffer = std::max(use.buffer, option->buffer);
+      }
+      if (i == 0 || i + 1 < places.size() || costs_.shared_in_host() == 0) continue;
+      const bool in_host = mode == LayerMode::host || mode == LayerMode::streamed;
+      if (in_host && first.mode == LayerMode::host) host -= costs_.shared_in_host();
+      if (!in_host && first.mode != LayerMode::host && first.stage == places[i].stage) {
+        use.bytes -= costs_.shared_on_device();
+      }
+    }
+    if (host_computes) host += costs_.workspace();
+    for (std::size_t d = 0; d < stages.size(); ++d) {
+      if (stages[d].bytes + 2 * stages[d].buffer > sites.groups[d].capacity) return false;
+    }
+    return host <= sites.host_capacity;
+  }
+
+  // Layers of a stage change modes, near ones first.
   void exchange() {
     const std::size_t layers = places_.size();
     for (bool better = true; better && trials_ < kTrials;) {
@@ -101,13 +139,10 @@ class Arrangement {
       for (std::size_t gap = 1; gap < layers && gap <= 8; ++gap) {
         for (std::size_t i = 0; i + gap < layers && trials_ < kTrials; ++i) {
           const std::size_t j = i + gap;
-          if (places_[i].mode == places_[j].mode || places_[i].stage != places_[j].stage ||
-              kind_[i] != kind_[j]) {
-            continue;
-          }
+          if (places_[i].mode == places_[j].mode || places_[i].stage != places_[j].stage) continue;
           std::vector<LayerPlace> places = places_;
           std::swap(places[i].mode, places[j].mode);
-          better |= try_instead(std::move(places));
+          if (kind_[i] == kind_[j] || fits(places)) better |= try_instead(std::move(places));
         }
       }
     }

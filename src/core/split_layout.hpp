@@ -11,7 +11,7 @@ struct Layout {
   double step_s = 0;
 };
 
-// Spreads the modes of equal layers evenly over each stage, then exchanges layers as long as that
+// Spreads the modes of equal layers evenly over each stage, then exchanges modes as long as that
 // makes the step faster.
 Layout lay_out(const SplitCosts& costs, const std::vector<LayerPlace>& places, int groups);
 

@@ -56,8 +56,8 @@ class Recount {
     alone.state = layer.state;
     const Bytes state = alone.state_bytes(options_.context, options_.page) * options_.parallel;
     const bool all_in_host = mode == LayerMode::host || mode == LayerMode::streamed;
-    const bool experts_in_host = all_in_host || mode == LayerMode::experts_host ||
-                                 mode == LayerMode::experts_streamed;
+    const bool experts_in_host =
+        all_in_host || mode == LayerMode::experts_host || mode == LayerMode::experts_streamed;
     const bool again = model_.tied && i > 0 && i + 1 == model_.layers.size();
     if (experts_in_host) {
       SpaceUse& host = uses_.back();

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "split_bounds.hpp"
+
 namespace mais::core {
 
 namespace {
@@ -12,18 +14,15 @@ constexpr std::int32_t kNobody = -1;
 // A partial placement: what it took so far. Seconds are of one pass; what serves `groups` passes a
 // round is counted that often.
 struct Label {
-  double chain = 0;  // all parts one after the other
-  double busy = 0, host_busy = 0, link = 0;  // of the stage at hand, of the host, of its link
-  double traffic = 0;   // of the host's memory
+  Taken taken;          // seconds of one pass; what serves `groups` passes counts that often
+  double link = 0;      // of the stage at hand
   double finished = 0;  // the busiest of the stages and links before
-  double links = 0;     // all copies
   std::int64_t device = 0, buffer = 0, host = 0;  // bytes; 0 on the device: it is not used yet
-  std::int64_t spent = 0;                         // of the stages before, with what was left over
   int at = -1;                                    // executor that the activations are at
   bool in_host = false;                           // something is computed there
   int table_at = -1;                              // executor whose space has the embedding
   std::int32_t node = kNobody;
-  double score = 0;
+  double score = 0;  // the least that a round can take in the end
 
   std::int64_t device_all() const { return device + 2 * buffer; }
 };
@@ -34,35 +33,38 @@ struct Node {
   LayerPlace place;
 };
 
-// What bytes and seconds are worth in the relaxed problem.
-struct Prices {
-  double computing = 1, copying = 0;  // of a second
-  double device = 0, host = 0;        // seconds for each byte
-};
-
 class Search {
  public:
-  Search(const SplitCosts& costs, int groups, int width, bool resident_only)
+  Search(const SplitCosts& costs, const SearchOptions& options)
       : costs_(costs),
         sites_(costs.sites()),
-        rounds_(groups),
-        width_(static_cast<std::size_t>(std::max(1, width))),
+        rounds_(options.groups),
+        width_(static_cast<std::size_t>(std::max(1, options.width))),
         stages_(sites_.groups.size()),
         layers_(costs.layers()),
-        resident_only_(resident_only) {
+        limit_(options.limit),
+        resident_only_(options.resident_only),
+        bounds_(costs, options.groups, options.resident_only) {
     look_ahead();
   }
 
   Candidates run(std::size_t want) {
-    Prices prices = find_prices();
-    Candidates found = run(prices, want);
-    if (found.best.empty() && !found.complete && sites_.host) {
-      // The host is short too: what it would take is worth as much.
-      prices.host = std::max(prices.device, 1e-18) / sites_.ranks();
-      prices.device = std::max(prices.device, 1e-18);
-      found = run(prices, want);
+    nodes_.clear();
+    std::vector<std::vector<Label>> now(stages_), next(stages_);
+    now[0].emplace_back().taken.chain = costs_.overhead();
+    for (std::size_t i = 0; i < layers_; ++i) {
+      for (std::vector<Label>& labels : next) labels.clear();
+      for (std::size_t d = 0; d < stages_; ++d) {
+        if (d > 0) {
+          for (const Label& label : now[d - 1]) now[d].push_back(finish(label, d - 1, i));
+          keep_best(now[d]);
+        }
+        for (const Label& label : now[d]) extend(label, i, d, next[d]);
+      }
+      std::swap(now, next);
+      for (std::vector<Label>& labels : now) keep_best(labels);
     }
-    return found;
+    return collect(now, want);
   }
 
  private:
@@ -70,22 +72,18 @@ class Search {
     return !resident_only_ || option.mode == LayerMode::resident;
   }
 
-  // Of the layers from each on: the least time, and the least bytes anywhere.
+  // Of the layers from each on, the least bytes anywhere.
   void look_ahead() {
-    time_left_.assign(layers_ + 1, 0);
     bytes_left_.assign(layers_ + 1, 0);
     for (std::size_t i = layers_; i-- > 0;) {
-      double time = std::numeric_limits<double>::max();
       double bytes = std::numeric_limits<double>::max();
       for (std::size_t d = 0; d < stages_; ++d) {
         for (const Option& option : costs_.of(i, static_cast<int>(d))) {
           if (!allowed(option)) continue;
-          time = std::min(time, option.chain());
           bytes = std::min(bytes, static_cast<double>(option.device_bytes) * sites_.ranks() +
                                       static_cast<double>(option.host_bytes));
         }
       }
-      time_left_[i] = time_left_[i + 1] + time;
       bytes_left_[i] = bytes_left_[i + 1] + bytes;
     }
     // A tied output may be there already.
@@ -96,91 +94,12 @@ class Search {
     }
   }
 
-  // --- prices: the relaxed problem's, where layers go anywhere and bytes divide ------------------
-
-  struct Relaxed {
-    double cost = 0;
-    double bytes = 0;
-  };
-
-  Relaxed relax(const Prices& prices) const {
-    Relaxed sum;
-    for (std::size_t i = 0; i < layers_; ++i) {
-      double best = std::numeric_limits<double>::max(), bytes = 0;
-      for (std::size_t d = 0; d < stages_; ++d) {
-        if (d > 0 && alike_[d]) continue;
-        for (const Option& option : costs_.of(i, static_cast<int>(d))) {
-          if (!allowed(option)) continue;
-          const double cost = prices.computing * option.chain() + prices.copying * option.copy +
-                              prices.device * static_cast<double>(option.device_bytes);
-          if (cost < best) best = cost, bytes = static_cast<double>(option.device_bytes);
-        }
-      }
-      sum.cost += best, sum.bytes += bytes;
-    }
-    return sum;
-  }
-
-  Prices find_prices() {
-    alike_.assign(stages_, false);
-    for (std::size_t d = 1; d < stages_; ++d) {
-      const Group &a = sites_.groups[d], &b = sites_.groups[d - 1];
-      alike_[d] = a.compute == b.compute && a.bandwidth == b.bandwidth &&
-                  a.copy_rate == b.copy_rate && a.copy_latency == b.copy_latency &&
-                  a.ring_rate == b.ring_rate && a.ring_latency == b.ring_latency;
-    }
-    double capacity = 0;
-    for (const Group& group : sites_.groups) {
-      capacity += std::max(0.0, static_cast<double>(group.capacity - costs_.workspace()));
-    }
-    Prices best;
-    double best_value = -1;
-    for (const double computing : {1.0, 0.9, 0.75, 0.6, 0.5, 0.4, 0.25, 0.1}) {
-      Prices prices{.computing = computing,
-                    .copying = (1 - computing) / static_cast<double>(stages_)};
-      if (relax(prices).bytes > capacity) {
-        double low = 0, high = 1e6;  // seconds for each byte: enough for anybody
-        for (int i = 0; i < 60; ++i) {
-          prices.device = i == 0 ? high : low > 0 ? (low + high) / 2 : high / 4;
-          (relax(prices).bytes > capacity ? low : high) = prices.device;
-        }
-        prices.device = high;
-      }
-      const double value = relax(prices).cost - prices.device * capacity;
-      if (value > best_value) best_value = value, best = prices;
-    }
-    return best;
-  }
-
-  // --- the dynamic programme --------------------------------------------------------------------
-
-  Candidates run(const Prices& prices, std::size_t want) {
-    prices_ = prices;
-    complete_ = true;
-    nodes_.clear();
-    std::vector<std::vector<Label>> now(stages_), next(stages_);
-    now[0].push_back({.chain = costs_.overhead()});
-    for (std::size_t i = 0; i < layers_; ++i) {
-      for (std::vector<Label>& labels : next) labels.clear();
-      for (std::size_t d = 0; d < stages_; ++d) {
-        if (d > 0) {
-          for (const Label& label : now[d - 1]) now[d].push_back(finish(label, d - 1));
-          keep_best(now[d], i, d);
-        }
-        for (const Label& label : now[d]) extend(label, i, d, next[d]);
-      }
-      std::swap(now, next);
-      for (std::size_t d = 0; d < stages_; ++d) keep_best(now[d], i + 1, d);
-    }
-    return collect(now, want);
-  }
-
-  Label finish(const Label& label, std::size_t stage) const {
+  Label finish(const Label& label, std::size_t stage, std::size_t layer) const {
     Label next = label;
-    next.finished = std::max({label.finished, rounds_ * label.busy, rounds_ * label.link});
-    next.spent += sites_.groups[stage].capacity;
-    next.busy = next.link = 0;
+    next.finished = std::max({label.finished, rounds_ * label.taken.busy, rounds_ * label.link});
+    next.taken.busy = next.link = 0;
     next.device = next.buffer = 0;
+    if (stage + 1 < stages_) next.score = score(next, layer, stage + 1);
     return next;
   }
 
@@ -211,20 +130,23 @@ class Search {
         if (stored_in_host && label.table_at == host) next.host -= costs_.shared_in_host();
         if (!stored_in_host && label.table_at == here) next.device -= costs_.shared_on_device();
       }
-      next.chain += hop + option.chain();
-      next.busy += option.busy();
-      next.host_busy += option.host_seconds();
       next.link += option.copy;
-      next.links += option.copy;
+      next.taken.copies += option.copy;
+      next.taken.chain += hop + option.chain();
+      next.taken.busy += option.busy();
+      next.taken.host_busy += option.host_seconds();
+      if (layer == 0) {
+        (option.executor == here ? next.taken.busy : next.taken.host_busy) += costs_.overhead();
+      }
       if (sites_.host_bandwidth > 0) {
-        next.traffic += (option.copied + option.host_read) / sites_.host_bandwidth;
+        next.taken.traffic += (option.copied + option.host_read) / sites_.host_bandwidth;
       }
       if (next.device_all() > sites_.groups[stage].capacity || next.host > sites_.host_capacity) {
         continue;
       }
       next.node = static_cast<std::int32_t>(nodes_.size());
       next.score = score(next, layer + 1, stage);
-      if (!can_end(next, layer + 1, stage)) continue;
+      if (!(next.score < limit_) || !can_end(next, layer + 1, stage)) continue;
       nodes_.push_back({label.node, {option.mode, here}});
       into.push_back(next);
     }
@@ -238,31 +160,27 @@ class Search {
   }
 
   double score(const Label& label, std::size_t layer, std::size_t stage) const {
-    double time = label.chain + time_left_[layer];
-    if (rounds_ > 1) {
-      const double stages = static_cast<double>(stages_ - stage);
-      time = std::max({time, label.finished, rounds_ * label.busy, rounds_ * label.host_busy,
-                       rounds_ * (label.busy + time_left_[layer]) / stages});
-    }
-    return prices_.computing * time + prices_.copying * rounds_ * label.links +
-           prices_.device * static_cast<double>(label.spent + label.device_all()) +
-           prices_.host * static_cast<double>(label.host);
+    return std::max(
+        {bounds_.seconds(layer, label.taken, capacity_after_[stage] - label.device_all(),
+                         static_cast<int>(stages_ - stage)),
+         label.finished, rounds_ * label.link, rounds_ * label.taken.busy,
+         rounds_ * label.taken.host_busy});
   }
 
   // a is no worse than b in anything that can matter later.
   bool covers(const Label& a, const Label& b) const {
     if (a.at != b.at || a.table_at != b.table_at) return false;
-    if (a.chain > b.chain || a.link > b.link || a.traffic > b.traffic || a.finished > b.finished ||
-        a.device > b.device || a.device_all() > b.device_all() || a.host > b.host) {
+    if (a.taken.chain > b.taken.chain || a.link > b.link || a.taken.traffic > b.taken.traffic ||
+        a.finished > b.finished || a.device > b.device || a.device_all() > b.device_all() ||
+        a.host > b.host) {
       return false;
     }
     // Who computes in the host has its workspace there already.
     if (b.in_host && !a.in_host && a.host + costs_.workspace() > b.host) return false;
-    return rounds_ == 1 || (a.busy <= b.busy && a.host_busy <= b.host_busy);
+    return rounds_ == 1 || (a.taken.busy <= b.taken.busy && a.taken.host_busy <= b.taken.host_busy);
   }
 
-  void keep_best(std::vector<Label>& labels, std::size_t layer, std::size_t stage) {
-    for (Label& label : labels) label.score = score(label, layer, stage);
+  void keep_best(std::vector<Label>& labels) {
     std::sort(labels.begin(), labels.end(), [](const Label& a, const Label& b) {
       return a.score != b.score ? a.score < b.score : a.node < b.node;
     });
@@ -285,10 +203,10 @@ class Search {
     std::vector<std::pair<double, std::int32_t>> order;
     for (std::size_t d = 0; d < stages_; ++d) {
       for (const Label& end : ends[d]) {
-        const Label label = finish(end, d);
+        const Label label = finish(end, d, layers_);
         order.emplace_back(
-            std::max({label.chain, label.finished, rounds_ > 1 ? rounds_ * label.host_busy : 0.0,
-                      rounds_ * label.traffic}),
+            std::max({label.taken.chain, label.finished, rounds_ * label.taken.host_busy,
+                      rounds_ * label.taken.traffic}),
             label.node);
       }
     }
@@ -313,21 +231,20 @@ class Search {
   const Sites& sites_;
   double rounds_;
   std::size_t width_, stages_, layers_;
+  double limit_;
   bool resident_only_;
-  std::vector<double> time_left_, bytes_left_;
+  std::vector<double> bytes_left_;
   std::vector<std::int64_t> capacity_after_;
-  std::vector<char> alike_;
   double shared_ = 0;
-  Prices prices_;
+  SplitBounds bounds_;
   std::vector<Node> nodes_;
   bool complete_ = true;
 };
 
 }  // namespace
 
-Candidates search_splits(const SplitCosts& costs, int groups, int width, std::size_t want,
-                         bool resident_only) {
-  return Search(costs, groups, width, resident_only).run(want);
+Candidates search_splits(const SplitCosts& costs, const SearchOptions& options) {
+  return Search(costs, options).run(options.want);
 }
 
 }  // namespace mais::core

@@ -1,6 +1,7 @@
 // The search for placements: layer by layer, with the best partial ones kept.
 #pragma once
 
+#include <limits>
 #include <vector>
 
 #include "split_costs.hpp"
@@ -17,8 +18,15 @@ struct Candidates {
   bool complete = true;         // no partial placement was dropped for the width
 };
 
-// The `want` best for `groups` of sequences under way. `resident_only`: nothing in the host.
-Candidates search_splits(const SplitCosts& costs, int groups, int width, std::size_t want,
-                         bool resident_only = false);
+struct SearchOptions {
+  int groups = 1;  // of sequences that are under way
+  int width = 1;
+  std::size_t want = 1;
+  double limit = std::numeric_limits<double>::infinity();  // only what can be faster than that
+  bool resident_only = false;                              // nothing in the host
+};
+
+// The `want` best.
+Candidates search_splits(const SplitCosts& costs, const SearchOptions& options);
 
 }  // namespace mais::core

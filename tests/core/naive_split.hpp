@@ -1,5 +1,6 @@
 // Splits the plain way: every placement of a small model is tried, its bytes are added up, and its
-// timeline is a graph of tasks whose longest path is looked for. Shares no code with the library's.
+// passes go through a simulation of events: resources with queues, copies through two buffers.
+// Shares no code with the library's.
 #pragma once
 
 #include <algorithm>
@@ -7,7 +8,8 @@
 #include <functional>
 #include <map>
 #include <optional>
-#include <string>
+#include <set>
+#include <tuple>
 #include <vector>
 
 #include "mais/core/split.hpp"
@@ -60,26 +62,39 @@ class NaiveSplit {
     return best;
   }
 
-  // Seconds between two tokens of each sequence in rounds 17 to 32; none: it cannot run.
+  // Seconds between two tokens of each sequence in rounds 9 to 16; none: it cannot run.
   std::optional<double> step(const Split& split) {
     const std::int64_t sequences = (options_.parallel + split.groups - 1) / split.groups;
-    tasks_.clear();
-    by_name_.clear();
+    const auto pass = stops_of(split, sequences, options_.context.count() - 1, 1);
+    if (!pass) return std::nullopt;
     double traffic = 0;
-    for (int round = 0; round < 32; ++round) {
-      for (int group = 0; group < split.groups; ++group) {
-        if (!add_pass(split, round, group, sequences, options_.context.count() - 1, 1,
-                      round == 0 && group == 0 ? &traffic : nullptr)) {
-          return std::nullopt;
-        }
+    for (const Stop& stop : *pass) traffic += stop.host_bytes;
+    const std::vector<double> ends = simulate(*pass, split.groups, 16);
+    const double host = host_ ? machine_.spaces[host_->value()].bandwidth.value : 0;
+    return std::max((ends[15] - ends[7]) / 8, host > 0 ? traffic * split.groups / host : 0);
+  }
+
+  // Seconds until the first token of a prompt that is alone, its chunks one behind the other.
+  double first_token(const Split& split) {
+    std::map<std::uint32_t, double> free;
+    std::map<int, double> link;
+    std::map<int, std::vector<double>> used;
+    double end = 0;
+    const std::int64_t prompt = std::min(options_.prompt, options_.context).count();
+    for (std::int64_t done = 0; done < prompt; done += options_.chunk.count()) {
+      const auto stops = stops_of(split, 1, done, std::min(options_.chunk.count(), prompt - done));
+      end = 0;
+      for (const Stop& stop : *stops) {
+        double begin = end;
+        if (stop.resource) begin = std::max(begin, free[*stop.resource]);
+        if (stop.copy)
+          begin = std::max(begin, copied(stop, end, link[stop.stage], used[stop.stage]));
+        end = begin + stop.seconds;
+        if (stop.resource) free[*stop.resource] = end;
+        if (stop.copy) used[stop.stage].push_back(end);
       }
     }
-    const auto end_of_round = [&](int round) {
-      return end("end", round, split.groups - 1);
-    };
-    const double host = host_ ? machine_.spaces[host_->value()].bandwidth.value : 0;
-    return std::max((end_of_round(31) - end_of_round(15)) / 16,
-                    host > 0 ? traffic * split.groups / host : 0);
+    return end;
   }
 
   // Whether every space holds what lies there; counted device by device.
@@ -105,8 +120,7 @@ class NaiveSplit {
         if (i == 0) table[host] = true;
         continue;
       }
-      for (const DeviceId device :
-           split.stages[static_cast<std::size_t>(split.layers[i].stage)]) {
+      for (const DeviceId device : split.stages[static_cast<std::size_t>(split.layers[i].stage)]) {
         const std::uint32_t here = machine_.devices[device.value()].space.value();
         const std::int64_t read = weights(layer, ranks);
         const std::int64_t experts = cut(layer.experts, ranks);
@@ -123,22 +137,113 @@ class NaiveSplit {
     const std::int64_t tokens = options_.context.count() * options_.parallel;
     const std::int64_t step = std::max(options_.parallel, std::min(options_.chunk.count(), tokens));
     for (const auto& [at, does] : computes) {
-      bytes[at] += does ? model_.workspace.bytes(Tokens(step), options_.parallel, Tokens(tokens)).count() : 0;
+      bytes[at] +=
+          does ? model_.workspace.bytes(Tokens(step), options_.parallel, Tokens(tokens)).count()
+               : 0;
     }
     return std::all_of(bytes.begin(), bytes.end(), [&](const auto& entry) {
       const auto [at, held] = entry;
       const auto buffer = largest.find(at);
       const std::int64_t all = held + (buffer == largest.end() ? 0 : 2 * buffer->second);
-      return all == 0 || (at < machine_.spaces.size() && all <= machine_.spaces[at].capacity.count());
+      return all == 0 ||
+             (at < machine_.spaces.size() && all <= machine_.spaces[at].capacity.count());
     });
   }
 
  private:
-  struct Task {
+  // Where a pass stays for some seconds.
+  struct Stop {
+    std::optional<std::uint32_t> resource{};  // space of who computes; none: on the way
     double seconds = 0;
-    std::vector<std::string> after;
-    double end = -1;
+    bool host = false;
+    std::optional<double> copy{};  // seconds, before it
+    int stage = 0;                 // whose link copies
+    bool at_once = false;          // the copy can begin when the pass comes here
+    double host_bytes = 0;
   };
+
+  // When the copy for a stop has ended: one at a time, into the buffer of the second last.
+  static double copied(const Stop& stop, double now, double& link,
+                       const std::vector<double>& used) {
+    if (used.size() > 1) link = std::max(link, used[used.size() - 2]);
+    if (stop.at_once) link = std::max(link, now);
+    return link += *stop.copy;
+  }
+
+  // Ends of the last group's rounds.
+  std::vector<double> simulate(const std::vector<Stop>& pass, int groups,
+                               std::size_t rounds) const {
+    struct Resource {
+      bool held = false;
+      std::vector<int> queue{};
+    };
+    std::map<std::uint32_t, Resource> resources;
+    std::map<int, double> link;
+    std::map<int, std::vector<double>> used;
+    std::vector<std::size_t> at(static_cast<std::size_t>(groups), 0);
+    std::vector<bool> holds(static_cast<std::size_t>(groups), false);
+    // Time, who, and whether a stop ends (else it is come to).
+    std::set<std::tuple<double, int, bool>> events;
+    for (int g = 0; g < groups; ++g) events.insert({0, g, false});
+    std::vector<double> ends;
+    const auto begin = [&](int g, double now) {
+      const Stop& stop = pass[at[static_cast<std::size_t>(g)]];
+      double start = now;
+      if (stop.copy) start = std::max(now, copied(stop, now, link[stop.stage], used[stop.stage]));
+      if (stop.copy) used[stop.stage].push_back(start + stop.seconds);
+      events.insert({start + stop.seconds, g, true});
+    };
+    while (ends.size() < rounds) {
+      const auto [now, g, over] = *events.begin();
+      events.erase(events.begin());
+      std::size_t& place = at[static_cast<std::size_t>(g)];
+      const Stop& stop = pass[place];
+      if (!over) {
+        if (!stop.resource || holds[static_cast<std::size_t>(g)]) {
+          begin(g, now);
+          continue;
+        }
+        Resource& resource = resources[*stop.resource];
+        if (resource.held) {
+          resource.queue.push_back(g);
+          continue;
+        }
+        resource.held = true;
+        begin(g, now);
+        continue;
+      }
+      if (stop.resource) {
+        // A stage is kept until the pass has left it for good, the host until it goes elsewhere.
+        bool again = false;
+        for (std::size_t k = place + 1; k < pass.size(); ++k) {
+          if (stop.host && k > place + 1) break;
+          again |= pass[k].resource == stop.resource;
+        }
+        Resource& resource = resources[*stop.resource];
+        if (!again) {
+          if (resource.queue.empty()) {
+            resource.held = false;
+          } else {
+            const int next = resource.queue.front();
+            resource.queue.erase(resource.queue.begin());
+            begin(next, now);
+          }
+        }
+      }
+      if (++place == pass.size()) {
+        place = 0;
+        if (g + 1 == groups) ends.push_back(now);
+      }
+      // Whether it has the next resource already.
+      bool mine = false;
+      for (std::size_t k = pass[place].host && place > 0 ? place - 1 : 0; k < place; ++k) {
+        mine |= pass[place].resource && pass[k].resource == pass[place].resource;
+      }
+      holds[static_cast<std::size_t>(g)] = mine;
+      events.insert({now, g, false});
+    }
+    return ends;
+  }
 
   const Space& space(DeviceId device) const {
     return machine_.spaces[machine_.devices[device.value()].space.value()];
@@ -177,8 +282,11 @@ class NaiveSplit {
         const ModelLayer& at = model_.layers[layer];
         const bool has_experts = at.experts.bytes > Bytes(0);
         const bool table = at.table.bytes > Bytes(0) || at.aside > Bytes(0);
-        if ((mode == LayerMode::experts_host || mode == LayerMode::experts_streamed) && !has_experts) continue;
-        if (mode == LayerMode::streamed && (table || (weights(at, 1) == 0 && !has_experts))) continue;
+        if ((mode == LayerMode::experts_host || mode == LayerMode::experts_streamed) &&
+            !has_experts)
+          continue;
+        if (mode == LayerMode::streamed && (table || (weights(at, 1) == 0 && !has_experts)))
+          continue;
         if ((mode == LayerMode::host || mode == LayerMode::experts_host) && !cpu_) continue;
         split.layers.resize(layer + 1);
         split.layers[layer] = {mode, stage};
@@ -251,50 +359,23 @@ class NaiveSplit {
     return up < 0 || down < 0 ? -1 : up + down;
   }
 
-  void add(const std::string& name, double seconds, std::vector<std::string> after) {
-    by_name_[name] = tasks_.size();
-    tasks_.push_back({seconds, std::move(after), -1});
-  }
-  static std::string called(const std::string& what, int round, int group) {
-    return what + "/" + std::to_string(round) + "/" + std::to_string(group);
-  }
-  double end(const std::string& what, int round, int group) {
-    return end_of(called(what, round, group));
-  }
-  double end_of(const std::string& name) {
-    const auto found = by_name_.find(name);
-    if (found == by_name_.end()) return 0;
-    const std::size_t index = found->second;
-    if (tasks_[index].end < 0) {
-      double begin = 0;
-      for (const std::string& before : tasks_[index].after) begin = std::max(begin, end_of(before));
-      tasks_[index].end = begin + tasks_[index].seconds;
-    }
-    return tasks_[index].end;
-  }
-
-  // The tasks of one pass, each after what it depends on; `last_on` and `copies` are kept between
-  // passes.
-  bool add_pass(const Split& split, int round, int group, std::int64_t n, std::int64_t cached,
-                std::int64_t q, double* traffic) {
-    if (round == 0 && group == 0) last_on_.clear(), copies_.clear();
+  // Where a pass stops, in order; none: there is no way.
+  std::optional<std::vector<Stop>> stops_of(const Split& split, std::int64_t n, std::int64_t cached,
+                                            std::int64_t q) const {
     const std::int64_t tokens = n * q;
     const double bytes = static_cast<double>(tokens * model_.activation.count());
     const int ranks = split.tensor_parallel;
-    std::string before = called("end", round - 1, group);
+    std::vector<Stop> stops;
     std::optional<SpaceId> at;
-    const auto go = [&](SpaceId to, const std::string& name) {
+    const auto go = [&](SpaceId to) {
       const double seconds = at ? carry(*at, to, bytes) : 0;
       at = to;
-      if (seconds < 0) return false;
-      add(name, seconds, {before});
-      before = name;
-      return true;
+      if (seconds > 0) stops.push_back({.seconds = seconds});
+      return seconds >= 0;
     };
-    const auto compute = [&](const std::string& name, SpaceId where, double seconds,
-                             const std::string& copy) {
-      add(name, seconds, {before, last_on_[where.value()], copy});
-      before = last_on_[where.value()] = name;
+    const auto compute = [&](double seconds) -> Stop& {
+      return stops.emplace_back(Stop{
+          .resource = at->value(), .seconds = seconds, .host = at == host_ && cpu_.has_value()});
     };
     for (std::size_t i = 0; i < split.layers.size(); ++i) {
       const ModelLayer& layer = model_.layers[i];
@@ -315,81 +396,70 @@ class NaiveSplit {
           const SpaceId there = machine_.devices[other.value()].space;
           if (there == here) continue;
           const double with = carry(here, there, 1e9), without = carry(here, there, 0);
-          if (with < 0) return false;
+          if (with < 0) return std::nullopt;
           ring_latency = std::max(ring_latency, without);
           if (with > without) ring = std::min(ring, 1e9 / (with - without));
         }
       }
+      const bool in_host = place.mode == LayerMode::host;
       const SpaceId here =
           devices.empty() ? *host_ : machine_.devices[devices.front().value()].space;
-      const std::string tag = called("layer " + std::to_string(i), round, group);
-      const bool in_host = place.mode == LayerMode::host;
-      const SpaceId first_at = in_host ? *host_ : here;
-      if (!go(first_at, tag + " way")) return false;
-      if (i == 0) compute(tag + " overhead", first_at, to_seconds(model_.overhead), "");
+      if (!go(here)) return std::nullopt;
+      if (i == 0) compute(to_seconds(model_.overhead));
       const double host_flops = cpu_ ? machine_.devices[cpu_->value()].compute.value : 0;
       const double host_bandwidth = host_ ? machine_.spaces[host_->value()].bandwidth.value : 0;
       double own = dense(layer, in_host ? host_flops : flops, in_host ? host_bandwidth : bandwidth,
                          in_host ? 1 : ranks, n, cached, q);
       if (ranks > 1 && !in_host) {
-        own += layer.all_reduces * 2.0 * (ranks - 1) *
-               ((ring < 1e300 ? bytes / ranks / ring : 0) + ring_latency);
+        const double all = ring < 1e300 ? bytes / ring : 0;
+        const double in_ring = (all / ranks + ring_latency) * 2 * (ranks - 1);
+        const double doubling = std::ceil(std::log2(ranks)) * (all + ring_latency);
+        own += layer.all_reduces * std::min(in_ring, doubling);
       }
+      const double part = touched(layer, tokens);
       const double there = routed(layer, host_flops, host_bandwidth, 1, tokens);
       const double theirs = in_host ? there : routed(layer, flops, bandwidth, ranks, tokens);
       const auto expert_bytes = static_cast<double>(cut(layer.experts, ranks));
       const auto read = static_cast<double>(weights(layer, ranks));
-      const auto copied = [&](double size, bool at_once) {
-        const std::string name = tag + " copy";
-        std::vector<std::string>& past = copies_[place.stage];
-        std::vector<std::string> after;
-        if (!past.empty()) after.push_back(past.back() + " copy");
-        if (past.size() > 1) after.push_back(past[past.size() - 2] + " used");
-        if (at_once) after.push_back(before);
-        add(name, size / copy_rate + copy_latency, after);
-        past.push_back(tag);
-        if (traffic != nullptr) *traffic += size * ranks;
-        return name;
+      const auto all_expert_bytes = static_cast<double>(layer.experts.bytes.count());
+      const auto copy = [&](Stop& stop, double size) {
+        stop.copy = size / copy_rate + copy_latency;
+        stop.stage = place.stage;
+        stop.host_bytes = size * ranks;
       };
       if (copy_rate <= 0 &&
           (place.mode == LayerMode::streamed || place.mode == LayerMode::experts_streamed)) {
-        return false;
+        return std::nullopt;
       }
-      const double part = touched(layer, tokens);
       switch (place.mode) {
         case LayerMode::resident:
-          compute(tag, here, own + theirs, "");
+          compute(own + theirs);
           break;
         case LayerMode::host:
-          compute(tag, *host_, own + theirs, "");
-          if (traffic != nullptr) {
-            *traffic += static_cast<double>(weights(layer, 1)) + read_of_state(layer, n, cached + q) +
-                        static_cast<double>(layer.experts.bytes.count()) * part;
-          }
+          compute(own + theirs).host_bytes = static_cast<double>(weights(layer, 1)) +
+                                             read_of_state(layer, n, cached + q) +
+                                             all_expert_bytes * part;
           break;
-        case LayerMode::streamed: {
-          const std::string copy = copied(read + expert_bytes, false);
-          compute(tag + " used", here, own + theirs, copy);
+        case LayerMode::streamed:
+          copy(compute(own + theirs), read + expert_bytes);
           break;
-        }
         case LayerMode::experts_host:
-          compute(tag, here, own, "");
-          if (!go(*host_, tag + " up")) return false;
-          compute(tag + " experts", *host_, there, "");
-          if (!go(here, tag + " down")) return false;
-          if (traffic != nullptr) *traffic += static_cast<double>(layer.experts.bytes.count()) * part;
+          compute(own);
+          if (!go(*host_)) return std::nullopt;
+          compute(there).host_bytes = all_expert_bytes * part;
+          if (!go(here)) return std::nullopt;
+          compute(0);
           break;
         case LayerMode::experts_streamed: {
-          compute(tag, here, own, "");
-          const bool some = part < 0.5;
-          const std::string copy = copied(expert_bytes * (some ? part : 1), some);
-          compute(tag + " used", here, theirs, copy);
+          compute(own);
+          Stop& stop = compute(theirs);
+          stop.at_once = part < 0.5;
+          copy(stop, expert_bytes * (stop.at_once ? part : 1));
           break;
         }
       }
     }
-    add(called("end", round, group), 0, {before});
-    return true;
+    return stops;
   }
   static double read_of_state(const ModelLayer& layer, std::int64_t n, std::int64_t length) {
     double bytes = 0;
@@ -406,10 +476,6 @@ class NaiveSplit {
   std::vector<DeviceId> gpus_;
   std::optional<DeviceId> cpu_;
   std::optional<SpaceId> host_;
-  std::vector<Task> tasks_;
-  std::map<std::string, std::size_t> by_name_;
-  std::map<std::uint32_t, std::string> last_on_;
-  std::map<int, std::vector<std::string>> copies_;
 };
 
 }  // namespace mais::core

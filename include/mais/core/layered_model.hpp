@@ -42,8 +42,8 @@ struct ModelLayer {
 struct LayeredModel {
   std::string name{};
   std::vector<ModelLayer> layers{};  // in the order in which a token passes them
-  bool tied = false;           // the last layer's output is the first's table: stored once in a space
-  Workspace workspace{};       // on each device that computes
+  bool tied = false;      // the last layer's output is the first's table: stored once in a space
+  Workspace workspace{};  // on each device that computes
   BytesPerToken activation{};  // what a token carries from layer to layer
   Duration overhead{};         // of each pass
 };

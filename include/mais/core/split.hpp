@@ -15,21 +15,22 @@
 // pass to take max(computing, copying).
 //
 // Time. A layer takes what the roofline says of the device (core/cost.hpp), experts on their own;
-// of E experts a pass of n tokens touches the part 1 - (1 - k/E)^n where a token takes k and routing
-// is even. Tensor parallel devices add a ring all-reduce of the activations: 2 (T-1)/T bytes over
-// the slowest link, 2 (T-1) latencies (Patarasu and Yuan, JPDC 2009). A pass is a timeline: layers in
-// order on their executors, copies in order on each stage's link, a copy when the second last
+// of E experts a pass of n tokens touches the part 1 - (1 - k/E)^n where a token takes k and
+// routing is even. Tensor parallel devices add all-reduces of n bytes of activations over their
+// slowest link: 2 (T-1) (n / T / rate + latency) in a ring, or ceil(log2 T) (n / rate + latency) by
+// doubling, the faster (Thakur, Rabenseifner and Gropp, IJHPCA 2005). A pass is a timeline: layers
+// in order on their executors, copies in order on each stage's link, a copy when the second last
 // before it was used; sequences run in one group, or in as many as there are stages, so that all
-// work (the pipeline of GPipe, Huang et al. 2019). The host's memory serves its own computing and all
-// copies: a pass takes no less than both together.
+// work (the pipeline of GPipe, Huang et al. 2019). The host's memory serves its own computing and
+// all copies: a pass takes no less than both together.
 //
 // Search. For each degree of tensor parallelism that divides the devices, and for one or several
 // groups of sequences, layer by layer (the dynamic programme of Alpa's stages, Zheng et al., OSDI
 // 2022, with modes): partial placements that are no worse in any byte or second are kept, at most
 // `SplitOptions::width` for each stage, the cheapest at prices of bytes and seconds that solve the
-// relaxed problem (Lagrange; FlexGen, Sheng et al., ICML 2023, solves that problem alone). Within the
-// width nothing is lost, see `Split::complete`. The best few are laid out, timed, and improved by
-// exchanges.
+// relaxed problem (Lagrange; FlexGen, Sheng et al., ICML 2023, solves that problem alone). Within
+// the width nothing is lost, see `Split::complete`. The best few are laid out, timed, and improved
+// by exchanges.
 //
 // Pure; any thread.
 #pragma once
@@ -54,11 +55,11 @@ struct SplitOptions {
   Tokens prompt{1024};        // whose time to first token is predicted; at most `context`
   Tokens chunk{2048};         // prompt tokens computed in one pass
   TokensPerBlock page{16};
-  // Several devices also where one would do. Without, a model that fits one device is left whole, on
-  // the one that is fastest; the others can have replicas.
+  // Several devices also where one would do. Without, a model that fits one device is left whole,
+  // on the one that is fastest; the others can have replicas.
   bool spread = false;
   bool host_computes = true;  // false: what lies in the host is streamed
-  int width = 48;             // of the search; 1 or more
+  int width = 24;             // of the search; 1 or more
   Bytes more{1 << 30};        // Gain::more; 0: gains are not asked for
 };
 
@@ -72,7 +73,7 @@ struct SpaceUse {
   SpaceId space{};
   Bytes weights{};
   Bytes state{};
-  Bytes buffers{};    // that copies of weights go through
+  Bytes buffers{};  // that copies of weights go through
   Bytes workspace{};
   Bytes capacity{};
   Bytes used() const noexcept { return weights + state + buffers + workspace; }
@@ -89,8 +90,8 @@ struct Bound {
 };
 
 struct SplitSpeed {
-  double token_s = 0;   // between two tokens of one sequence that is alone
-  double step_s = 0;    // between two tokens of each of `parallel` sequences
+  double token_s = 0;            // between two tokens of one sequence that is alone
+  double step_s = 0;             // between two tokens of each of `parallel` sequences
   double tokens_per_second = 0;  // of all of them: parallel / step_s
   double ttft_s = 0;             // of a prompt that is alone
   double prompt_tokens_per_second = 0;
@@ -120,8 +121,9 @@ struct Split {
 };
 
 // Errors: invalid_argument: faults of the model or the options, or a machine whose bandwidths are
-// not known; over_capacity: it cannot fit, with what is asked, what there is and how much is missing
-// in bytes. O(degrees x layers x stages x modes x width log width), for each gain once more.
+// not known; over_capacity: it cannot fit, with what is asked, what there is and how much is
+// missing in bytes. O(degrees x layers x stages x modes x width log width), for each gain once
+// more.
 Result<Split> split(const LayeredModel& model, const Machine& machine,
                     const SplitOptions& options = {});
 
