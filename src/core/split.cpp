@@ -11,6 +11,7 @@ namespace mais::core {
 
 namespace {
 
+constexpr int kTrials = 400;        // timelines that exchanges of layers may cost
 constexpr std::size_t kTried = 64;  // candidates that are laid out and timed, at most
 
 std::string quantity(std::int64_t bytes) {
@@ -82,8 +83,10 @@ class Splitter {
     return all;
   }
 
+  // What differs by rounding is no faster.
+  static double faster_than(const Plan& plan) { return plan.step_s * (1 - 1e-9); }
   static void take(std::optional<Plan>& best, std::optional<Plan> plan) {
-    if (plan && (!best || plan->step_s < best->step_s)) best = std::move(plan);
+    if (plan && (!best || plan->step_s < faster_than(*best))) best = std::move(plan);
   }
 
   Pass decoding(std::int64_t sequences) const {
@@ -100,11 +103,17 @@ class Splitter {
     for (int groups = 1; groups <= most; groups += std::max(1, most - 1)) {
       const SplitCosts costs(model_, sites, options_, decoding(options_.parallel, groups));
       SearchOptions search{.groups = groups, .width = options_.width, .want = kTried};
-      if (best) search.limit = best->step_s;
-      const Candidates found = search_splits(costs, search);
+      if (best) search.limit = faster_than(*best);
+      Candidates found = search_splits(costs, search);
+      if (found.best.empty() && !found.complete) {
+        search.width *= 8;
+        found = search_splits(costs, search);
+      }
+      int trials = kTrials;
       for (const Candidate& candidate : found.best) {
-        if (best && candidate.seconds >= best->step_s) break;  // it cannot be faster than that
-        Layout layout = lay_out(costs, candidate.places, groups);
+        if (best && candidate.seconds >= faster_than(*best))
+          break;  // it cannot be faster than that
+        Layout layout = lay_out(costs, candidate.places, groups, trials);
         take(best, Plan{.sites = sites,
                         .groups = groups,
                         .places = std::move(layout.places),
@@ -158,8 +167,10 @@ class Splitter {
     split.complete = plan.complete;
     split.layers = plan.places;
     std::vector<int> number(plan.sites.groups.size(), -1);
-    for (const LayerPlace& place : plan.places) {
-      if (place.mode != LayerMode::host) number[static_cast<std::size_t>(place.stage)] = 0;
+    const SplitCosts costs(model_, plan.sites, options_, decoding(1));
+    for (std::size_t i = 0; i < plan.places.size(); ++i) {
+      const LayerPlace& place = plan.places[i];
+      if (costs.find(i, place)->on_device()) number[static_cast<std::size_t>(place.stage)] = 0;
       if (place.mode != LayerMode::resident) split.host = plan.sites.host;
     }
     int stages = 0;
@@ -178,21 +189,35 @@ class Splitter {
     return split;
   }
 
+  double ttft_of(const Plan& plan, const std::vector<LayerPlace>& places) const {
+    PassTimeline timeline(plan.sites);
+    const std::int64_t prompt = std::min(options_.prompt, options_.context).count();
+    double end = 0;
+    for (std::int64_t done = 0; done < prompt; done += options_.chunk.count()) {
+      const std::int64_t chunk = std::min(options_.chunk.count(), prompt - done);
+      const SplitCosts costs(model_, plan.sites, options_,
+                             {.sequences = 1, .tokens = chunk, .cached = done});
+      end = timeline.run(parts_of(costs, places), 0);
+    }
+    return end;
+  }
+
   SplitSpeed speed_of(const Plan& plan) const {
     SplitSpeed speed;
     speed.step_s = plan.step_s;
     speed.tokens_per_second = static_cast<double>(options_.parallel) / plan.step_s;
     const SplitCosts alone(model_, plan.sites, options_, decoding(1));
     speed.token_s = step_seconds(alone, plan.places, 1);
-    PassTimeline timeline(plan.sites);
-    const std::int64_t prompt = std::min(options_.prompt, options_.context).count();
-    for (std::int64_t done = 0; done < prompt;) {
-      const std::int64_t chunk = std::min(options_.chunk.count(), prompt - done);
-      const SplitCosts costs(model_, plan.sites, options_,
-                             {.sequences = 1, .tokens = chunk, .cached = done});
-      speed.ttft_s = timeline.run(parts_of(costs, plan.places), 0);
-      done += chunk;
+    speed.ttft_s = ttft_of(plan, plan.places);
+    std::vector<LayerPlace> copied = plan.places;
+    for (std::size_t i = 0; i < copied.size(); ++i) {
+      LayerMode& mode = copied[i].mode;
+      if (alone.find(i, copied[i])->buffer == 0) continue;
+      if (mode == LayerMode::host) mode = LayerMode::streamed;
+      if (mode == LayerMode::experts_host) mode = LayerMode::experts_streamed;
     }
+    if (options_.prompts_on_device) speed.ttft_s = std::min(speed.ttft_s, ttft_of(plan, copied));
+    const std::int64_t prompt = std::min(options_.prompt, options_.context).count();
     speed.prompt_tokens_per_second = static_cast<double>(prompt) / speed.ttft_s;
     const SplitCosts costs(model_, plan.sites, options_, decoding(options_.parallel, plan.groups));
     speed.bound = bound_of(costs, plan.places, plan.groups, plan.step_s, machine_);

@@ -26,15 +26,45 @@ SplitBounds::SplitBounds(const SplitCosts& costs, int groups, bool resident_only
   const Sites& sites = costs.sites();
   const std::size_t layers = costs.layers();
   least_bytes_.assign(layers + 1, 0);
+  buffers_ = {0};
+  for (std::size_t i = 0; i < layers; ++i) {
+    for (std::size_t d = 0; d < sites.groups.size(); ++d) {
+      for (const Option& option : costs.of(i, static_cast<int>(d))) {
+        buffers_.push_back(option.buffer);
+      }
+    }
+  }
+  std::sort(buffers_.begin(), buffers_.end());
+  buffers_.erase(std::unique(buffers_.begin(), buffers_.end()), buffers_.end());
+  neediest_.assign(layers + 1, std::vector<double>(buffers_.size(), 0));
+  resident_bytes_.assign(layers + 1, 0);
+  least_buffer_.assign(layers + 1, kNever);
   for (std::size_t i = layers; i-- > 0;) {
-    double least = kNever;
+    double least = kNever, resident = 0, buffer = kNever;
+    std::vector<double> needs(buffers_.size(), kNever);
     for (std::size_t d = 0; d < sites.groups.size(); ++d) {
       for (const Option& option : costs.of(i, static_cast<int>(d))) {
         if (resident_only && option.mode != LayerMode::resident) continue;
-        least = std::min(least, costs.least_bytes(i, option));
+        const double bytes = costs.least_bytes(i, option);
+        least = std::min(least, bytes);
+        for (std::size_t b = 0; b < buffers_.size(); ++b) {
+          const auto more =
+              static_cast<double>(std::max<std::int64_t>(0, option.buffer - buffers_[b]));
+          needs[b] = std::min(needs[b], bytes + 2 * more);
+        }
+        if (option.mode == LayerMode::resident) {
+          resident = bytes;  // on any stage
+        } else {
+          buffer = std::min(buffer, static_cast<double>(option.buffer));
+        }
       }
     }
     least_bytes_[i] = least_bytes_[i + 1] + least;
+    for (std::size_t b = 0; b < buffers_.size(); ++b) {
+      neediest_[i][b] = std::max(neediest_[i + 1][b], needs[b]);
+    }
+    resident_bytes_[i] = resident_bytes_[i + 1] + resident;
+    least_buffer_[i] = std::min(least_buffer_[i + 1], buffer);
   }
   const bool copies = !resident_only && sites.groups.front().copy_rate > 0;
   const bool traffic = !resident_only && sites.host_bandwidth > 0;
@@ -148,9 +178,15 @@ double SplitBounds::at_least(const Mean& mean, std::size_t layer, const Taken& t
 }
 
 double SplitBounds::seconds(std::size_t layer, const Taken& taken, std::int64_t left,
-                            int stages) const {
-  const double room = static_cast<double>(left) - least_bytes_[layer];
-  if (room < 0) return kNever;
+                            std::int64_t buffer, int stages) const {
+  const auto all = static_cast<double>(left), there = static_cast<double>(buffer);
+  double room = all - least_bytes_[layer];
+  // One that cannot be resident needs buffers.
+  if (all < resident_bytes_[layer]) room -= 2 * std::max(0.0, least_buffer_[layer] - there);
+  const auto size = std::lower_bound(buffers_.begin(), buffers_.end(), buffer);
+  if (!(room >= 0) || all < neediest_[layer][static_cast<std::size_t>(size - buffers_.begin())]) {
+    return kNever;
+  }
   double most = 0;
   for (const Mean& mean : means_) most = std::max(most, at_least(mean, layer, taken, room));
   for (const Mean& mean : of_stages_[static_cast<std::size_t>(stages)]) {

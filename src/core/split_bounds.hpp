@@ -29,8 +29,10 @@ class SplitBounds {
   SplitBounds(const SplitCosts& costs, int groups, bool resident_only);
 
   // Of a placement of the layers before `layer` that took so much, with `left` bytes on each device
-  // of the `stages` that are left, together. Infinite where the rest does not fit.
-  double seconds(std::size_t layer, const Taken& taken, std::int64_t left, int stages) const;
+  // of the `stages` that are left, together, beside buffers of `buffer` bytes. Infinite where the
+  // rest does not fit.
+  double seconds(std::size_t layer, const Taken& taken, std::int64_t left, std::int64_t buffer,
+                 int stages) const;
 
  private:
   struct Step {    // along which bytes buy time
@@ -53,7 +55,11 @@ class SplitBounds {
   static double at_least(const Mean& mean, std::size_t layer, const Taken& taken, double room);
 
   bool resident_only_;
-  std::vector<double> least_bytes_;  // of the layers from each on
+  std::vector<double> least_bytes_;    // of the layers from each on
+  std::vector<std::int64_t> buffers_;  // that any placement has: sizes of copied layers, and 0
+  std::vector<std::vector<double>> neediest_;  // of them, bytes with more buffers; by buffers_
+  std::vector<double> resident_bytes_;         // of all of them
+  std::vector<double> least_buffer_;           // of one that is not resident
   std::vector<Mean> means_;
   std::vector<std::vector<Mean>> of_stages_;  // by the number of stages that are left
 };

@@ -285,6 +285,7 @@ void SplitCosts::price(const ModelLayer& layer, int stage, std::vector<Option>& 
     into.push_back(streamed);
   }
   if (sites_.host_device.empty()) return;
+  const bool prompts = split_options_.prompts_on_device && group.copy_rate > 0;
   const WorkTime expert_there = expert_time(layer, sites_.host_compute, sites_.host_bandwidth, 1);
   const double up = hop(stage, host), down = hop(host, stage);
   if (up < 0 || down < 0) return;
@@ -294,6 +295,7 @@ void SplitCosts::price(const ModelLayer& layer, int stage, std::vector<Option>& 
     beside.mode = LayerMode::experts_host;
     beside.device_bytes = read + unread + state;
     beside.host_bytes = layer.experts.bytes.count();
+    if (prompts) beside.buffer = experts;
     beside.experts = expert_there;
     beside.host_read = expert_bytes;
     beside.hops = up + down;
@@ -301,6 +303,7 @@ void SplitCosts::price(const ModelLayer& layer, int stage, std::vector<Option>& 
   }
   Option there{.mode = LayerMode::host, .executor = host};
   there.host_bytes = all + state_of(layer, split_options_, 1);
+  if (prompts && unread == 0) there.buffer = read + experts;
   there.dense = dense_time(layer, sites_.host_compute, sites_.host_bandwidth, 1);
   there.experts = expert_there;
   there.host_read = count(read_weights(layer, 1)) + state_read(layer) + expert_bytes;

@@ -74,6 +74,8 @@ struct Option {
   int executor = 0;             // of its first and last part
 
   WorkTime work() const { return WorkTime(dense) += experts; }
+  // Something of it is on the stage's devices, if only buffers.
+  bool on_device() const { return mode != LayerMode::host || buffer > 0; }
   double host_seconds() const;  // that the host computes
   double chain() const;         // from its first part's begin to its last part's end
   double busy() const { return mode == LayerMode::host ? 0 : chain(); }  // of the stage

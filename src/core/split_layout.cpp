@@ -12,7 +12,6 @@ namespace mais::core {
 namespace {
 
 constexpr std::size_t kModes = 5;
-constexpr int kTrials = 300;  // timelines that exchanges may cost
 
 bool same(const WorkTime& a, const WorkTime& b) {
   return a.compute == b.compute && a.memory == b.memory && a.wire == b.wire;
@@ -27,8 +26,8 @@ bool same(const std::vector<Option>& a, const std::vector<Option>& b) {
 
 class Arrangement {
  public:
-  Arrangement(const SplitCosts& costs, std::vector<LayerPlace> places, int groups)
-      : costs_(costs), groups_(groups), places_(std::move(places)) {
+  Arrangement(const SplitCosts& costs, std::vector<LayerPlace> places, int groups, int& trials)
+      : costs_(costs), groups_(groups), places_(std::move(places)), trials_(trials) {
     const std::size_t layers = places_.size();
     kind_.resize(layers);
     for (std::size_t i = 0; i < layers; ++i) {
@@ -87,7 +86,7 @@ class Arrangement {
   }
 
   bool try_instead(std::vector<LayerPlace> places) {
-    ++trials_;
+    --trials_;
     const double step_s = step_seconds(costs_, places, groups_);
     if (step_s >= step_s_) return false;
     step_s_ = step_s;
@@ -112,7 +111,7 @@ class Arrangement {
       Use& use = stages[static_cast<std::size_t>(places[i].stage)];
       host += option->host_bytes;
       host_computes |= mode == LayerMode::host || mode == LayerMode::experts_host;
-      if (mode != LayerMode::host) {
+      if (option->on_device()) {
         if (use.bytes == 0) use.bytes += costs_.workspace();
         use.bytes += option->device_bytes;
         use.buffer = std::max(use.buffer, option->buffer);
@@ -134,10 +133,10 @@ class Arrangement {
   // Layers of a stage change modes, near ones first.
   void exchange() {
     const std::size_t layers = places_.size();
-    for (bool better = true; better && trials_ < kTrials;) {
+    for (bool better = true; better && trials_ > 0;) {
       better = false;
       for (std::size_t gap = 1; gap < layers && gap <= 8; ++gap) {
-        for (std::size_t i = 0; i + gap < layers && trials_ < kTrials; ++i) {
+        for (std::size_t i = 0; i + gap < layers && trials_ > 0; ++i) {
           const std::size_t j = i + gap;
           if (places_[i].mode == places_[j].mode || places_[i].stage != places_[j].stage) continue;
           std::vector<LayerPlace> places = places_;
@@ -153,13 +152,14 @@ class Arrangement {
   std::vector<LayerPlace> places_;
   std::vector<std::size_t> kind_;  // the first layer that is alike
   double step_s_ = 0;
-  int trials_ = 0;
+  int& trials_;
 };
 
 }  // namespace
 
-Layout lay_out(const SplitCosts& costs, const std::vector<LayerPlace>& places, int groups) {
-  return Arrangement(costs, places, groups).run();
+Layout lay_out(const SplitCosts& costs, const std::vector<LayerPlace>& places, int groups,
+               int& trials) {
+  return Arrangement(costs, places, groups, trials).run();
 }
 
 Bound bound_of(const SplitCosts& costs, const std::vector<LayerPlace>& places, int groups,

@@ -13,7 +13,9 @@ struct Layout {
 
 // Spreads the modes of equal layers evenly over each stage, then exchanges modes as long as that
 // makes the step faster.
-Layout lay_out(const SplitCosts& costs, const std::vector<LayerPlace>& places, int groups);
+// `trials`: timelines that exchanges may cost yet; counted down.
+Layout lay_out(const SplitCosts& costs, const std::vector<LayerPlace>& places, int groups,
+               int& trials);
 
 Bound bound_of(const SplitCosts& costs, const std::vector<LayerPlace>& places, int groups,
                double step_s, const Machine& machine);

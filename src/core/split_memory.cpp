@@ -21,7 +21,7 @@ class Recount {
  public:
   Recount(const Split& split, const LayeredModel& model, const Machine& machine,
           const SplitOptions& options)
-      : split_(split), model_(model), options_(options) {
+      : split_(split), model_(model), machine_(machine), options_(options) {
     const auto add = [&](SpaceId space) {
       uses_.push_back({.space = space, .capacity = machine.spaces[space.value()].capacity});
       largest_.emplace_back();
@@ -69,35 +69,60 @@ class Recount {
       if (mode == LayerMode::host) host.state += state;
       if (mode == LayerMode::host || mode == LayerMode::experts_host) computes_.back() = true;
     }
-    if (mode == LayerMode::host) return;
+    for (int rank = 0; rank < split_.tensor_parallel; ++rank) count_rank(i, rank);
+  }
+
+  // What is on one device.
+  void count_rank(std::size_t i, int rank) {
+    const ModelLayer& layer = model_.layers[i];
+    const LayerPlace& place = split_.layers[i];
     const int ranks = split_.tensor_parallel;
-    for (int rank = 0; rank < ranks; ++rank) {
-      const auto u = static_cast<std::size_t>(place.stage * ranks + rank);
-      const Bytes experts = part_of_rank(layer.experts.bytes, layer.experts.units, ranks, rank);
-      Bytes read;
-      for (const CutBytes& part : layer.weights) {
-        read += part_of_rank(part.bytes, part.units, ranks, rank);
-      }
-      const auto table = [&](const CutBytes& part) {
-        return part_of_rank(part.bytes, part.units, ranks, rank);
-      };
-      if (!all_in_host) {
-        uses_[u].weights += read + table(layer.table) + layer.aside;
-        if (!experts_in_host) uses_[u].weights += experts;
-        if (again && split_.layers[0].mode != LayerMode::host &&
-            split_.layers[0].stage == place.stage) {
-          uses_[u].weights -= table(model_.layers[0].table);
-        }
-      }
-      uses_[u].state += part_of_rank(state, layer.state_units, ranks, rank);
-      if (mode == LayerMode::streamed) largest_[u] = std::max(largest_[u], read + experts);
-      if (mode == LayerMode::experts_streamed) largest_[u] = std::max(largest_[u], experts);
-      computes_[u] = true;
+    const auto u = static_cast<std::size_t>(place.stage * ranks + rank);
+    const auto part = [&](const CutBytes& of) {
+      return part_of_rank(of.bytes, of.units, ranks, rank);
+    };
+    Bytes read;
+    for (const CutBytes& of : layer.weights) read += part(of);
+    const Bytes experts = part(layer.experts);
+    const bool whole_away = place.mode == LayerMode::host || place.mode == LayerMode::streamed;
+    Bytes buffer;  // that what is away can be copied to
+    if (whole_away && layer.table.bytes + layer.aside == Bytes(0)) buffer = read + experts;
+    if (!whole_away && place.mode != LayerMode::resident) buffer = experts;
+    const bool computed_there =
+        place.mode == LayerMode::host || place.mode == LayerMode::experts_host;
+    if (computed_there && !(options_.prompts_on_device && linked(place.stage))) buffer = Bytes(0);
+    if (place.mode == LayerMode::host && buffer == Bytes(0)) return;
+    largest_[u] = std::max(largest_[u], buffer);
+    computes_[u] = true;
+    if (place.mode == LayerMode::host) return;
+    Model alone;
+    alone.state = layer.state;
+    uses_[u].state +=
+        part_of_rank(alone.state_bytes(options_.context, options_.page) * options_.parallel,
+                     layer.state_units, ranks, rank);
+    if (whole_away) return;
+    uses_[u].weights += read + part(layer.table) + layer.aside;
+    if (place.mode == LayerMode::resident) uses_[u].weights += experts;
+    const bool again = model_.tied && i > 0 && i + 1 == model_.layers.size();
+    if (again && split_.layers[0].mode != LayerMode::host &&
+        split_.layers[0].stage == place.stage) {
+      uses_[u].weights -= part(model_.layers[0].table);
     }
+  }
+
+  // Whether weights can be copied from the host to every device of a stage.
+  bool linked(int stage) const {
+    if (!split_.host || static_cast<std::size_t>(stage) >= split_.stages.size()) return false;
+    for (const DeviceId device : split_.stages[static_cast<std::size_t>(stage)]) {
+      const Link* link = machine_.link(*split_.host, machine_.devices[device.value()].space);
+      if (link == nullptr || link->bandwidth.value <= 0) return false;
+    }
+    return true;
   }
 
   const Split& split_;
   const LayeredModel& model_;
+  const Machine& machine_;
   const SplitOptions& options_;
   std::vector<SpaceUse> uses_;
   std::vector<Bytes> largest_;  // layer that is copied

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <tuple>
 
 #include "split_bounds.hpp"
 
@@ -52,6 +53,9 @@ class Search {
     nodes_.clear();
     std::vector<std::vector<Label>> now(stages_), next(stages_);
     now[0].emplace_back().taken.chain = costs_.overhead();
+    const double floor = score(now[0][0], 0, 0);
+    if (!(floor < limit_)) return {};
+    grain_ = std::max(floor * 1e-9, 1e-18);
     for (std::size_t i = 0; i < layers_; ++i) {
       for (std::vector<Label>& labels : next) labels.clear();
       for (std::size_t d = 0; d < stages_; ++d) {
@@ -114,7 +118,7 @@ class Search {
       Label next = label;
       next.at = option.executor;
       if (layer == 0 && costs_.shared_in_host() > 0) next.table_at = option.executor;
-      if (option.executor == here) {
+      if (option.on_device()) {
         if (label.device == 0) next.device += costs_.workspace();
         next.device += option.device_bytes;
         next.buffer = std::max(next.buffer, option.buffer);
@@ -162,7 +166,7 @@ class Search {
   double score(const Label& label, std::size_t layer, std::size_t stage) const {
     return std::max(
         {bounds_.seconds(layer, label.taken, capacity_after_[stage] - label.device_all(),
-                         static_cast<int>(stages_ - stage)),
+                         label.buffer, static_cast<int>(stages_ - stage)),
          label.finished, rounds_ * label.link, rounds_ * label.taken.busy,
          rounds_ * label.taken.host_busy});
   }
@@ -180,10 +184,18 @@ class Search {
     return rounds_ == 1 || (a.taken.busy <= b.taken.busy && a.taken.host_busy <= b.taken.host_busy);
   }
 
-  void keep_best(std::vector<Label>& labels) {
-    std::sort(labels.begin(), labels.end(), [](const Label& a, const Label& b) {
-      return a.score != b.score ? a.score < b.score : a.node < b.node;
+  // The fastest first; of those that are alike but for rounding, what leaves more on the devices.
+  void sort(std::vector<Label>& labels) const {
+    const auto rounded = [&](const Label& label) {
+      return static_cast<std::int64_t>(label.score / grain_);
+    };
+    std::sort(labels.begin(), labels.end(), [&](const Label& a, const Label& b) {
+      return std::tuple(rounded(a), a.host, a.node) < std::tuple(rounded(b), b.host, b.node);
     });
+  }
+
+  void keep_best(std::vector<Label>& labels) {
+    sort(labels);
     std::size_t kept = 0;
     for (std::size_t i = 0; i < labels.size(); ++i) {
       bool covered = false;
@@ -200,24 +212,23 @@ class Search {
   }
 
   Candidates collect(const std::vector<std::vector<Label>>& ends, std::size_t want) const {
-    std::vector<std::pair<double, std::int32_t>> order;
+    std::vector<Label> order;
     for (std::size_t d = 0; d < stages_; ++d) {
       for (const Label& end : ends[d]) {
-        const Label label = finish(end, d, layers_);
-        order.emplace_back(
-            std::max({label.taken.chain, label.finished, rounds_ * label.taken.host_busy,
-                      rounds_ * label.taken.traffic}),
-            label.node);
+        Label label = finish(end, d, layers_);
+        label.score = std::max({label.taken.chain, label.finished, rounds_ * label.taken.host_busy,
+                                rounds_ * label.taken.traffic});
+        order.push_back(label);
       }
     }
-    std::sort(order.begin(), order.end());
+    sort(order);
     Candidates found;
     found.complete = complete_;
-    for (const auto& [seconds, end] : order) {
+    for (const Label& label : order) {
       if (found.best.size() == want) break;
-      Candidate candidate{.places = std::vector<LayerPlace>(layers_), .seconds = seconds};
+      Candidate candidate{.places = std::vector<LayerPlace>(layers_), .seconds = label.score};
       std::size_t layer = layers_;
-      for (std::int32_t node = end; node != kNobody;) {
+      for (std::int32_t node = label.node; node != kNobody;) {
         const Node& step = nodes_[static_cast<std::size_t>(node)];
         candidate.places[--layer] = step.place;
         node = step.before;
@@ -232,6 +243,7 @@ class Search {
   double rounds_;
   std::size_t width_, stages_, layers_;
   double limit_;
+  double grain_ = 1;  // seconds that are no difference
   bool resident_only_;
   std::vector<double> bytes_left_;
   std::vector<std::int64_t> capacity_after_;

@@ -76,6 +76,21 @@ class NaiveSplit {
 
   // Seconds until the first token of a prompt that is alone, its chunks one behind the other.
   double first_token(const Split& split) {
+    const double as_it_is = first_token_of(split);
+    if (!options_.prompts_on_device) return as_it_is;
+    Split copied = split;
+    for (std::size_t i = 0; i < copied.layers.size(); ++i) {
+      const ModelLayer& layer = model_.layers[i];
+      LayerPlace& place = copied.layers[i];
+      const bool whole_here = layer.table.bytes > Bytes(0) || layer.aside > Bytes(0);
+      const bool empty = weights(layer, 1) + layer.experts.bytes.count() == 0;
+      if (!prompts(split, place.stage)) continue;
+      if (place.mode == LayerMode::host && !whole_here && !empty) place.mode = LayerMode::streamed;
+      if (place.mode == LayerMode::experts_host) place.mode = LayerMode::experts_streamed;
+    }
+    return std::min(as_it_is, first_token_of(copied));
+  }
+  double first_token_of(const Split& split) {
     std::map<std::uint32_t, double> free;
     std::map<int, double> link;
     std::map<int, std::vector<double>> used;
@@ -108,6 +123,7 @@ class NaiveSplit {
       const bool output = model_.tied && i > 0 && i + 1 == model_.layers.size();
       const std::uint32_t host = host_ ? host_->value() : 1000;
       const bool whole_away = mode == LayerMode::host || mode == LayerMode::streamed;
+      const bool whole_here = layer.table.bytes > Bytes(0) || layer.aside > Bytes(0);
       if (mode != LayerMode::resident) bytes[host] += layer.experts.bytes.count();
       if (whole_away) {
         bytes[host] += layer.table.bytes.count() + layer.aside.count();
@@ -116,14 +132,22 @@ class NaiveSplit {
       }
       if (mode == LayerMode::host) bytes[host] += state(layer);
       if (mode == LayerMode::host || mode == LayerMode::experts_host) computes[host] = true;
-      if (mode == LayerMode::host) {
-        if (i == 0) table[host] = true;
+      if (mode == LayerMode::host && i == 0) table[host] = true;
+      if (mode == LayerMode::host && (whole_here || !prompts(split, split.layers[i].stage)))
         continue;
-      }
       for (const DeviceId device : split.stages[static_cast<std::size_t>(split.layers[i].stage)]) {
         const std::uint32_t here = machine_.devices[device.value()].space.value();
         const std::int64_t read = weights(layer, ranks);
         const std::int64_t experts = cut(layer.experts, ranks);
+        if (mode == LayerMode::host) {
+          if (read + experts == 0) continue;
+          largest[here] = std::max(largest[here], read + experts);
+          computes[here] = true;
+          continue;
+        }
+        if (mode == LayerMode::experts_host && prompts(split, split.layers[i].stage)) {
+          largest[here] = std::max(largest[here], experts);
+        }
         bytes[here] += cut({Bytes(state(layer)), layer.state_units}, ranks);
         if (mode == LayerMode::streamed) largest[here] = std::max(largest[here], read + experts);
         if (mode == LayerMode::experts_streamed) largest[here] = std::max(largest[here], experts);
@@ -243,6 +267,16 @@ class NaiveSplit {
       events.insert({now, g, false});
     }
     return ends;
+  }
+
+  // Whether buffers are kept for prompts.
+  bool prompts(const Split& split, int stage) const {
+    if (!options_.prompts_on_device || stage >= static_cast<int>(split.stages.size())) return false;
+    for (const DeviceId device : split.stages[static_cast<std::size_t>(stage)]) {
+      const Link* link = machine_.link(*host_, machine_.devices[device.value()].space);
+      if (link == nullptr || link->bandwidth.value <= 0) return false;
+    }
+    return true;
   }
 
   const Space& space(DeviceId device) const {

@@ -101,6 +101,7 @@ World small_world(unsigned seed) {
                    .chunk = Tokens(pick(1, 2)),
                    .page = TokensPerBlock(1),
                    .spread = true,
+                   .prompts_on_device = pick(0, 1) == 0,
                    .more = Bytes(0)};
   return world;
 }
@@ -218,7 +219,7 @@ double even_floor(const World& world, bool host) {
     for (int away = 0; streamed + away <= 48; ++away) {
       const int resident = 48 - streamed - away;
       const double bytes = resident * 1e9 + (resident + streamed) * state +
-                           (streamed > 0 ? 2e9 : 0) + static_cast<double>((1_GiB).count());
+                           (streamed + away > 0 ? 2e9 : 0) + static_cast<double>((1_GiB).count());
       if (bytes > static_cast<double>((24_GiB).count()) || (away > 0 && !host)) continue;
       const double chain = 0.001 + (resident + streamed) * on_gpu + away * in_host;
       const double copies = streamed * (1e9 / world.machine.links[0].bandwidth.value + 10e-6);

@@ -59,13 +59,16 @@ struct SplitOptions {
   // on the one that is fastest; the others can have replicas.
   bool spread = false;
   bool host_computes = true;  // false: what lies in the host is streamed
-  int width = 24;             // of the search; 1 or more
-  Bytes more{1 << 30};        // Gain::more; 0: gains are not asked for
+  // Buffers are kept for what the host computes too, so that prompts can be computed by the stage,
+  // with weights copied for each chunk, where that is faster.
+  bool prompts_on_device = true;
+  int width = 24;       // of the search; 1 or more
+  Bytes more{1 << 30};  // Gain::more; 0: gains are not asked for
 };
 
 struct LayerPlace {
   LayerMode mode = LayerMode::resident;
-  int stage = 0;  // index in Split::stages; of `host`: of the layers around it
+  int stage = 0;  // index in Split::stages; of `host`: whose buffers it goes through
 };
 
 // What a space holds.
@@ -108,7 +111,7 @@ struct Gain {
 
 struct Split {
   int tensor_parallel = 1;
-  std::vector<std::vector<DeviceId>> stages{};  // that compute layers, in order
+  std::vector<std::vector<DeviceId>> stages{};  // in use, in order; none: all in the host
   std::optional<SpaceId> host{};                // where one is used
   int groups = 1;                               // of sequences that are under way at once
   std::vector<LayerPlace> layers{};             // as LayeredModel::layers
