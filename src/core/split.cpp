@@ -11,7 +11,7 @@ namespace mais::core {
 
 namespace {
 
-constexpr int kTrials = 400;        // timelines that exchanges of layers may cost
+constexpr int kTrials = 1500;        // timelines that exchanges of layers may cost
 constexpr std::size_t kTried = 64;  // candidates that are laid out and timed, at most
 
 std::string quantity(std::int64_t bytes) {
