@@ -186,11 +186,14 @@ std::string as_page(const Subject& subject, const std::vector<Report>& reports) 
       "<span class=workspace></span>workspace. Hover for bytes; a bar is as long as the memory, "
       "or as what is needed where that is more: then a red line is the end of the memory.</p>\n";
   for (const Report& report : reports) {
-    html += "<h2>" + escaped(report.machine) + ": " + (report.fits ? "fits" : "does not fit") +
+    html += "<h2>" + escaped(report.machine) + ": " +
+            (report.fits    ? "fits"
+             : report.split ? "runs split"
+                            : "does not fit") +
             "</h2>\n" + picture(report) + "<pre>" + escaped(in_detail(subject, report, true)) +
             "</pre>\n";
   }
-  return html + "<pre>" + escaped(assumptions_of(subject)) + "</pre></html>\n";
+  return html + "<pre>" + escaped(assumptions_of(subject, reports.front())) + "</pre></html>\n";
 }
 
 }  // namespace fit

@@ -52,6 +52,7 @@ void add_gpus(Machine& machine, int gpus) {
   if (first == machine.devices.end()) return;
   const Device device = *first;
   const Space space = machine.spaces[device.space.value()];
+  if (gpus > 1) machine.spaces[device.space.value()].name += "0";
   for (int i = 1; i < gpus; ++i) {
     const auto id = SpaceId(static_cast<std::uint32_t>(machine.spaces.size()));
     const std::string name = "gpu" + std::to_string(i);

@@ -76,7 +76,8 @@ int main(int argc, char** argv) {
   } else if (reports.size() == 1) {
     if (!choices.empty()) std::cout << fit::choices_in_detail(choices) << '\n';
     std::cout << fit::in_detail(*subject, reports.front(), shows_unicode())
-              << fit::assumptions_of(*subject) << fit::assumed_of_machines(*options);
+              << fit::assumptions_of(*subject, reports.front())
+              << fit::assumed_of_machines(*options);
   } else {
     std::cout << fit::about_model(*subject) << '\n' << fit::side_by_side(reports);
   }

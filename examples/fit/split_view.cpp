@@ -1,6 +1,7 @@
 // A split for people.
 #include <algorithm>
 #include <array>
+#include <filesystem>
 
 #include "views.hpp"
 
@@ -182,7 +183,11 @@ std::string split_in_detail(const Report& report, bool unicode) {
 std::string choices_in_detail(const std::vector<Choice>& choices) {
   std::string text = "Best quality first:\n";
   std::size_t width = 8;
-  for (const Choice& choice : choices) width = std::max(width, choice.name.size());
+  const auto name_of = [](const Choice& choice) {  // files of one folder need no path
+    const std::filesystem::path path(choice.name);
+    return path.has_filename() ? path.filename().string() : choice.name;
+  };
+  for (const Choice& choice : choices) width = std::max(width, name_of(choice).size());
   for (const Choice& choice : choices) {
     text +=
         format("%s %-*s %4.1f bits %12s  ", choice.chosen ? "->" : "  ", static_cast<int>(width),

@@ -182,7 +182,7 @@ namespace {
 std::string verdict(const Report& report) {
   std::string text = report.fits ? "it FITS" : "it does NOT fit";
   if (!report.fits && report.split) text += " one device, but runs SPLIT";
-  if (!report.missed.empty()) text += ", and is TOO SLOW: " + report.missed;
+  if (!report.missed.empty()) text += "\nTOO SLOW: " + report.missed;
   return text;
 }
 
@@ -202,9 +202,9 @@ std::string in_detail(const Subject& subject, const Report& report, bool unicode
     text += "Beyond its limit         the model was made for " + grouped(subject.most_context) +
             " tokens\n";
   }
-  text += limits(subject, report);
+  if (report.fits || !report.split) text += limits(subject, report);
   if (report.fits && !report.split) text += times(report);
-  if (report.split) text += "\n" + split_in_detail(report, unicode);
+  if (report.split) text += (report.fits ? "\n" : "") + split_in_detail(report, unicode);
   if (!report.no_split.empty()) text += "\nNo split: " + report.no_split + "\n";
   if (!report.within.empty()) {
     text += "\nWhat would be within the bounds:\n";
@@ -215,7 +215,7 @@ std::string in_detail(const Subject& subject, const Report& report, bool unicode
     text += "\nNo fewer requests, shorter contexts or smaller types would be within the bounds.\n";
   }
   if (!report.alternatives.empty()) {
-    text += report.split ? "\nWhat would fit one device:\n" : "\nWhat would fit:\n";
+    text += report.split ? "\nWhat would fit instead:\n" : "\nWhat would fit:\n";
     for (const Alternative& other : report.alternatives) {
       text += format("  %-40s %s\n", other.what.c_str(), other.outcome.c_str());
     }
@@ -225,20 +225,26 @@ std::string in_detail(const Subject& subject, const Report& report, bool unicode
   return text;
 }
 
+namespace {
+
+std::string speed_text(const Report& report) {
+  if (report.split) return format("%.4g", report.split->speed.tokens_per_second);
+  return report.fits && report.speed ? format("%.4g", report.speed->tokens_per_second) : "-";
+}
+
+}  // namespace
+
 std::string side_by_side(const std::vector<Report>& reports) {
   std::string text = format("%-8s %12s %12s %6s %16s %12s %12s\n", "machine", "memory", "needed",
                             "fits", "longest context", "at once", "tokens/s");
   for (const Report& report : reports) {
-    text +=
-        format("%-8s %12s %12s %6s %16s %12s %12s\n", report.machine.c_str(),
-               size_text(report.capacity).c_str(), size_text(report.needed).c_str(),
-               report.fits    ? "yes"
-               : report.split ? "split"
-                              : "NO",
-               report.largest_context ? grouped(*report.largest_context).c_str() : "none",
-               grouped(report.largest_parallel).c_str(),
-               report.fits && report.speed ? format("%.0f", report.speed->tokens_per_second).c_str()
-                                           : "-");
+    text += format("%-8s %12s %12s %6s %16s %12s %12s\n", report.machine.c_str(),
+                   size_text(report.capacity).c_str(), size_text(report.needed).c_str(),
+                   report.fits    ? "yes"
+                   : report.split ? "split"
+                                  : "NO",
+                   report.largest_context ? grouped(*report.largest_context).c_str() : "none",
+                   grouped(report.largest_parallel).c_str(), speed_text(report).c_str());
   }
   const Report& first = reports.front();
   return text + format(
@@ -248,12 +254,17 @@ std::string side_by_side(const std::vector<Report>& reports) {
                     first.machine.c_str());
 }
 
-std::string assumptions_of(const Subject& subject) {
+std::string assumptions_of(const Subject& subject, const Report& report) {
   std::string text = "\nAssumed:\n";
   for (const std::string& each : subject.footprint.assumptions) text += "- " + each + "\n";
+  if (!report.split) {
+    return text +
+           "- times: roofline of the given rates; neither communication between devices nor "
+           "an engine's\n  overhead beyond 1 ms a step\n";
+  }
   return text +
-         "- times: roofline of the given rates; neither communication between devices nor "
-         "an engine's\n  overhead beyond 1 ms a step\n";
+         "- times: roofline of the given rates for each layer, with what crosses links; no "
+         "engine's overhead\n  beyond 1 ms a pass\n";
 }
 
 }  // namespace fit

@@ -15,7 +15,8 @@ std::string about_model(const Subject& subject);
 std::string in_detail(const Subject& subject, const Report& report, bool unicode);
 // Several machines, a line each.
 std::string side_by_side(const std::vector<Report>& reports);
-std::string assumptions_of(const Subject& subject);
+// `report`: the one that is shown, or the first.
+std::string assumptions_of(const Subject& subject, const Report& report);
 
 // Of a split: a bar for each memory, which layers are where, times, what more memory would buy.
 std::string split_in_detail(const Report& report, bool unicode);

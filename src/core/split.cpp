@@ -11,7 +11,8 @@ namespace mais::core {
 
 namespace {
 
-constexpr int kTrials = 1500;        // timelines that exchanges of layers may cost
+constexpr int kAgain = 4;           // times that gains may improve the split itself
+constexpr int kTrials = 1500;       // timelines that exchanges of layers may cost
 constexpr std::size_t kTried = 64;  // candidates that are laid out and timed, at most
 
 std::string quantity(std::int64_t bytes) {
@@ -48,8 +49,14 @@ class Splitter {
       }
     }
     if (!best) return cannot_fit(devices);
+    // What solving again with more finds within what there is, is the better placement.
+    std::vector<Gain> gains;
+    for (int again = 0; again < kAgain && !find_gains(*best, gains); ++again) gains.clear();
     Split split = describe(*best);
-    add_gains(*best, split);
+    for (Gain& gain : gains) {
+      gain.tokens_per_second = std::max(gain.tokens_per_second, split.speed.tokens_per_second);
+    }
+    split.gains = std::move(gains);
     return split;
   }
 
@@ -149,6 +156,20 @@ class Splitter {
       message += ": " + quantity(needed - there) + " are missing";
     } else {
       message += ", but its layers, the workspace of each device and the buffers do not divide so";
+      const auto shared =
+          sites_of(machine_, devices, static_cast<int>(devices.size()), options_.host_computes);
+      if (devices.size() > 1 && shared) {
+        const SplitCosts parts(model_, *shared, options_, decoding(1));
+        std::int64_t each = parts.workspace() - parts.shared_on_device();
+        for (std::size_t i = 0; i < parts.layers(); ++i) {
+          each += parts.find(i, {LayerMode::resident, 0})->device_bytes;
+        }
+        const std::int64_t has = shared->groups[0].capacity;
+        if (each > has) {
+          message += "; were every layer shared by all, " + quantity(each - has) +
+                     " would be missing on each";
+        }
+      }
     }
     if (!host && sites->host) {
       message +=
@@ -166,11 +187,10 @@ class Splitter {
     split.groups = plan.groups;
     split.complete = plan.complete;
     split.layers = plan.places;
+    const std::vector<char> used = used_stages(plan);
     std::vector<int> number(plan.sites.groups.size(), -1);
-    const SplitCosts costs(model_, plan.sites, options_, decoding(1));
-    for (std::size_t i = 0; i < plan.places.size(); ++i) {
-      const LayerPlace& place = plan.places[i];
-      if (costs.find(i, place)->on_device()) number[static_cast<std::size_t>(place.stage)] = 0;
+    for (std::size_t d = 0; d < number.size(); ++d) number[d] = used[d] != 0 ? 0 : -1;
+    for (const LayerPlace& place : plan.places) {
       if (place.mode != LayerMode::resident) split.host = plan.sites.host;
     }
     int stages = 0;
@@ -224,41 +244,65 @@ class Splitter {
     return speed;
   }
 
-  // Stages that are alike gain alike, so one of each kind is tried.
-  void add_gains(const Plan& plan, Split& split) const {
-    if (options_.more <= Bytes(0)) return;
-    std::vector<std::pair<const Group*, double>> tried;
-    const auto gain = [&](Plan with) {
+  // False: a plan was found that is faster and needs no more than there is; it is taken.
+  bool find_gains(Plan& plan, std::vector<Gain>& gains) const {
+    if (options_.more <= Bytes(0)) return true;
+    bool better = false;
+    const auto gain = [&](const Sites& with) {
       std::optional<Plan> best = plan;
-      improve(best, with.sites);
+      improve(best, with);
+      const SplitCosts costs(model_, plan.sites, options_, decoding(1));
+      if (best->step_s < plan.step_s && fits(costs, best->places)) {
+        best->sites = plan.sites;
+        plan = *best;
+        better = true;
+      }
       return static_cast<double>(options_.parallel) / best->step_s;
     };
-    for (const std::vector<DeviceId>& stage : split.stages) {
-      std::size_t d = 0;
-      while (plan.sites.groups[d].devices != stage) ++d;
-      const Group& group = plan.sites.groups[d];
+    // Stages that are alike gain alike, so one of each kind is tried.
+    std::vector<std::pair<const Group*, double>> tried;
+    const std::vector<char> used = used_stages(plan);
+    const std::vector<Group> groups = plan.sites.groups;
+    for (std::size_t d = 0; d < groups.size() && !better; ++d) {
+      const Group& group = groups[d];
+      if (used[d] == 0) continue;
       auto like = std::find_if(tried.begin(), tried.end(), [&](const auto& other) {
         return other.first->capacity == group.capacity &&
                other.first->bandwidth == group.bandwidth && other.first->compute == group.compute &&
                other.first->copy_rate == group.copy_rate;
       });
       if (like == tried.end()) {
-        Plan with{.sites = plan.sites};
-        with.sites.groups[d].capacity += options_.more.count();
-        like = tried.insert(like, {&group, gain(std::move(with))});
+        Sites with = plan.sites;
+        with.groups[d].capacity += options_.more.count();
+        like = tried.insert(like, {&group, gain(with)});
       }
-      Gain entry{.more = options_.more, .tokens_per_second = like->second};
-      for (const DeviceId device : stage) {
+      Gain entry{.spaces = {}, .more = options_.more, .tokens_per_second = like->second};
+      for (const DeviceId device : group.devices) {
         entry.spaces.push_back(machine_.devices[device.value()].space);
       }
-      split.gains.push_back(std::move(entry));
+      gains.push_back(std::move(entry));
     }
-    if (!split.host) return;
-    Plan with{.sites = plan.sites};
-    with.sites.host_capacity += options_.more.count();
-    split.gains.push_back({.spaces = {*split.host},
-                           .more = options_.more,
-                           .tokens_per_second = gain(std::move(with))});
+    const bool host = std::any_of(plan.places.begin(), plan.places.end(), [](const auto& place) {
+      return place.mode != LayerMode::resident;
+    });
+    if (host && !better) {
+      Sites with = plan.sites;
+      with.host_capacity += options_.more.count();
+      gains.push_back(
+          {.spaces = {*plan.sites.host}, .more = options_.more, .tokens_per_second = gain(with)});
+    }
+    return !better;
+  }
+
+  // Stages with something on their devices.
+  std::vector<char> used_stages(const Plan& plan) const {
+    std::vector<char> used(plan.sites.groups.size(), 0);
+    const SplitCosts costs(model_, plan.sites, options_, decoding(1));
+    for (std::size_t i = 0; i < plan.places.size(); ++i) {
+      if (!costs.find(i, plan.places[i])->on_device()) continue;
+      used[static_cast<std::size_t>(plan.places[i].stage)] = 1;
+    }
+    return used;
   }
 
   const LayeredModel& model_;

@@ -94,42 +94,6 @@ class Arrangement {
     return true;
   }
 
-  // Whether every space holds its part.
-  bool fits(const std::vector<LayerPlace>& places) const {
-    const Sites& sites = costs_.sites();
-    struct Use {
-      std::int64_t bytes = 0, buffer = 0;
-    };
-    std::vector<Use> stages(sites.groups.size());
-    std::int64_t host = 0;
-    bool host_computes = false;
-    const LayerPlace& first = places.front();
-    for (std::size_t i = 0; i < places.size(); ++i) {
-      const Option* option = costs_.find(i, places[i]);
-      if (option == nullptr) return false;
-      const LayerMode mode = places[i].mode;
-      Use& use = stages[static_cast<std::size_t>(places[i].stage)];
-      host += option->host_bytes;
-      host_computes |= mode == LayerMode::host || mode == LayerMode::experts_host;
-      if (option->on_device()) {
-        if (use.bytes == 0) use.bytes += costs_.workspace();
-        use.bytes += option->device_bytes;
-        use.buffer = std::max(use.buffer, option->buffer);
-      }
-      if (i == 0 || i + 1 < places.size() || costs_.shared_in_host() == 0) continue;
-      const bool in_host = mode == LayerMode::host || mode == LayerMode::streamed;
-      if (in_host && first.mode == LayerMode::host) host -= costs_.shared_in_host();
-      if (!in_host && first.mode != LayerMode::host && first.stage == places[i].stage) {
-        use.bytes -= costs_.shared_on_device();
-      }
-    }
-    if (host_computes) host += costs_.workspace();
-    for (std::size_t d = 0; d < stages.size(); ++d) {
-      if (stages[d].bytes + 2 * stages[d].buffer > sites.groups[d].capacity) return false;
-    }
-    return host <= sites.host_capacity;
-  }
-
   // Layers of a stage change modes, near ones first.
   void exchange() {
     const std::size_t layers = places_.size();
@@ -141,7 +105,8 @@ class Arrangement {
           if (places_[i].mode == places_[j].mode || places_[i].stage != places_[j].stage) continue;
           std::vector<LayerPlace> places = places_;
           std::swap(places[i].mode, places[j].mode);
-          if (kind_[i] == kind_[j] || fits(places)) better |= try_instead(std::move(places));
+          if (kind_[i] == kind_[j] || fits(costs_, places))
+            better |= try_instead(std::move(places));
         }
       }
     }
@@ -156,6 +121,41 @@ class Arrangement {
 };
 
 }  // namespace
+
+bool fits(const SplitCosts& costs, const std::vector<LayerPlace>& places) {
+  const Sites& sites = costs.sites();
+  struct Use {
+    std::int64_t bytes = 0, buffer = 0;
+  };
+  std::vector<Use> stages(sites.groups.size());
+  std::int64_t host = 0;
+  bool host_computes = false;
+  const LayerPlace& first = places.front();
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    const Option* option = costs.find(i, places[i]);
+    if (option == nullptr) return false;
+    const LayerMode mode = places[i].mode;
+    Use& use = stages[static_cast<std::size_t>(places[i].stage)];
+    host += option->host_bytes;
+    host_computes |= mode == LayerMode::host || mode == LayerMode::experts_host;
+    if (option->on_device()) {
+      if (use.bytes == 0) use.bytes += costs.workspace();
+      use.bytes += option->device_bytes;
+      use.buffer = std::max(use.buffer, option->buffer);
+    }
+    if (i == 0 || i + 1 < places.size() || costs.shared_in_host() == 0) continue;
+    const bool in_host = mode == LayerMode::host || mode == LayerMode::streamed;
+    if (in_host && first.mode == LayerMode::host) host -= costs.shared_in_host();
+    if (!in_host && first.mode != LayerMode::host && first.stage == places[i].stage) {
+      use.bytes -= costs.shared_on_device();
+    }
+  }
+  if (host_computes) host += costs.workspace();
+  for (std::size_t d = 0; d < stages.size(); ++d) {
+    if (stages[d].bytes + 2 * stages[d].buffer > sites.groups[d].capacity) return false;
+  }
+  return host <= sites.host_capacity;
+}
 
 Layout lay_out(const SplitCosts& costs, const std::vector<LayerPlace>& places, int groups,
                int& trials) {

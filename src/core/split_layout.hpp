@@ -17,6 +17,9 @@ struct Layout {
 Layout lay_out(const SplitCosts& costs, const std::vector<LayerPlace>& places, int groups,
                int& trials);
 
+// Whether every space holds its part.
+bool fits(const SplitCosts& costs, const std::vector<LayerPlace>& places);
+
 Bound bound_of(const SplitCosts& costs, const std::vector<LayerPlace>& places, int groups,
                double step_s, const Machine& machine);
 

@@ -5,8 +5,10 @@
 // the least common ones written out in numbers; state is heads x sizes x layers in numbers.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 
 namespace mais::files {
@@ -20,6 +22,13 @@ struct PublishedModel {
   std::optional<std::int64_t> window{};
   std::int64_t fixed_bytes = 0;  // for each sequence: recurrent or cross state, f16
 };
+
+// The text of a configuration as it is published.
+inline std::string quoted(std::string_view config) {
+  std::string json(config);
+  std::replace(json.begin(), json.end(), '\'', '"');
+  return json;
+}
 
 inline constexpr PublishedModel kPublishedModels[] = {
     // Multi-head attention.
