@@ -7,7 +7,7 @@ namespace mais::core {
 
 namespace {
 
-constexpr double kNever = std::numeric_limits<double>::infinity();
+constexpr double kInfinite = std::numeric_limits<double>::infinity();
 
 double per_byte(double rate) {
   return rate > 0 ? 1 / rate : 0;
@@ -38,10 +38,10 @@ SplitBounds::SplitBounds(const SplitCosts& costs, int groups, bool resident_only
   buffers_.erase(std::unique(buffers_.begin(), buffers_.end()), buffers_.end());
   neediest_.assign(layers + 1, std::vector<double>(buffers_.size(), 0));
   resident_bytes_.assign(layers + 1, 0);
-  least_buffer_.assign(layers + 1, kNever);
+  least_buffer_.assign(layers + 1, kInfinite);
   for (std::size_t i = layers; i-- > 0;) {
-    double least = kNever, resident = 0, buffer = kNever;
-    std::vector<double> needs(buffers_.size(), kNever);
+    double least = kInfinite, resident = 0, buffer = kInfinite;
+    std::vector<double> needs(buffers_.size(), kInfinite);
     for (std::size_t d = 0; d < sites.groups.size(); ++d) {
       for (const Option& option : costs.of(i, static_cast<int>(d))) {
         if (resident_only && option.mode != LayerMode::resident) continue;
@@ -157,7 +157,7 @@ std::vector<SplitBounds::Step> SplitBounds::steps_of(const SplitCosts& costs, st
     }
     hull.push_back(choice);
   }
-  base = hull.empty() ? kNever : hull.front().seconds;
+  base = hull.empty() ? kInfinite : hull.front().seconds;
   std::vector<Step> steps;
   for (std::size_t k = 1; k < hull.size(); ++k) {
     const double bytes = hull[k].bytes - hull[k - 1].bytes;
@@ -185,7 +185,7 @@ double SplitBounds::seconds(std::size_t layer, const Taken& taken, std::int64_t 
   if (all < resident_bytes_[layer]) room -= 2 * std::max(0.0, least_buffer_[layer] - there);
   const auto size = std::lower_bound(buffers_.begin(), buffers_.end(), buffer);
   if (!(room >= 0) || all < neediest_[layer][static_cast<std::size_t>(size - buffers_.begin())]) {
-    return kNever;
+    return kInfinite;
   }
   double most = 0;
   for (const Mean& mean : means_) most = std::max(most, at_least(mean, layer, taken, room));

@@ -17,10 +17,10 @@ Bytes part_of_rank(Bytes whole, std::int64_t units, std::int64_t ranks, std::int
   return Bytes(whole_units * mine + (rest * mine + units - 1) / units);
 }
 
-class Recount {
+class SpaceCount {
  public:
-  Recount(const Split& split, const LayeredModel& model, const Machine& machine,
-          const SplitOptions& options)
+  SpaceCount(const Split& split, const LayeredModel& model, const Machine& machine,
+             const SplitOptions& options)
       : split_(split), model_(model), machine_(machine), options_(options) {
     const auto add = [&](SpaceId space) {
       uses_.push_back({.space = space, .capacity = machine.spaces[space.value()].capacity});
@@ -133,7 +133,7 @@ class Recount {
 
 std::vector<SpaceUse> memory_of(const Split& split, const LayeredModel& model,
                                 const Machine& machine, const SplitOptions& options) {
-  return Recount(split, model, machine, options).run();
+  return SpaceCount(split, model, machine, options).run();
 }
 
 }  // namespace mais::core

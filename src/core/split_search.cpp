@@ -10,7 +10,7 @@ namespace mais::core {
 
 namespace {
 
-constexpr std::int32_t kNobody = -1;
+constexpr std::int32_t kRoot = -1;
 
 // A partial placement: what it took so far. Seconds are of one pass; what serves `groups` passes a
 // round is counted that often.
@@ -22,7 +22,7 @@ struct Label {
   int at = -1;                                    // executor that the activations are at
   bool in_host = false;                           // something is computed there
   int table_at = -1;                              // executor whose space has the embedding
-  std::int32_t node = kNobody;
+  std::int32_t node = kRoot;
   double score = 0;  // the least that a round can take in the end
 
   std::int64_t device_all() const { return device + 2 * buffer; }
@@ -228,7 +228,7 @@ class Search {
       if (found.best.size() == want) break;
       Candidate candidate{.places = std::vector<LayerPlace>(layers_), .seconds = label.score};
       std::size_t layer = layers_;
-      for (std::int32_t node = label.node; node != kNobody;) {
+      for (std::int32_t node = label.node; node != kRoot;) {
         const Node& step = nodes_[static_cast<std::size_t>(node)];
         candidate.places[--layer] = step.place;
         node = step.before;

@@ -15,7 +15,7 @@ using testing::HasSubstr;
 #ifdef MAIS_LONG_TESTS
 constexpr unsigned kWorlds = 20000;
 #else
-constexpr unsigned kWorlds = 300;
+constexpr unsigned kWorlds = 150;
 #endif
 
 struct World {
