@@ -12,6 +12,70 @@ using Json = nlohmann::ordered_json;
 
 constexpr const char* kParts[] = {"weights", "state", "workspace"};
 
+Json json_of(const Report& report, const core::Split& split) {
+  Json json;
+  const auto name = [&](SpaceId space) { return report.spaces[space.value()]; };
+  json["whole"] = split.whole();
+  json["tensor_parallel"] = split.tensor_parallel;
+  json["stages"] = split.stages.size();
+  json["groups"] = split.groups;
+  json["host"] = split.host ? Json(name(*split.host)) : Json();
+  for (std::size_t i = 0; i < split.layers.size(); ++i) {
+    json["layers"].push_back({{"name", report.layers[i]},
+                              {"mode", to_string(split.layers[i].mode)},
+                              {"stage", split.layers[i].stage}});
+  }
+  for (const core::SpaceUse& use : split.spaces) {
+    json["spaces"].push_back({{"name", name(use.space)},
+                              {"weights", use.weights.count()},
+                              {"state", use.state.count()},
+                              {"workspace", use.workspace.count()},
+                              {"buffers", use.buffers.count()},
+                              {"capacity", use.capacity.count()}});
+  }
+  json["predicted"] = {{"ttft_s", split.speed.ttft_s},
+                       {"tpot_s", split.speed.token_s},
+                       {"tpot_parallel_s", split.speed.step_s},
+                       {"tokens_per_second", split.speed.tokens_per_second},
+                       {"prompt_tokens_per_second", split.speed.prompt_tokens_per_second},
+                       {"bound",
+                        {{"kind", to_string(split.speed.bound.kind)},
+                         {"where", split.speed.bound.where},
+                         {"share", split.speed.bound.share}}}};
+  json["gains"] = Json::array();
+  for (const core::Gain& gain : split.gains) {
+    Json spaces = Json::array();
+    for (const SpaceId space : gain.spaces) spaces.push_back(name(space));
+    json["gains"].push_back({{"spaces", spaces},
+                             {"more", gain.more.count()},
+                             {"tokens_per_second", gain.tokens_per_second}});
+  }
+  return json;
+}
+
+Json json_of(const std::vector<Choice>& choices) {
+  Json list = Json::array();
+  for (const Choice& choice : choices) {
+    Json json = {{"name", choice.name},
+                 {"bits", choice.bits},
+                 {"weights", choice.weights.count()},
+                 {"chosen", choice.chosen},
+                 {"why_not", choice.why_not}};
+    json["ttft_s"] = choice.speed ? Json(choice.speed->ttft_s) : Json();
+    json["tpot_s"] = choice.speed ? Json(choice.speed->step_s) : Json();
+    list.push_back(std::move(json));
+  }
+  return list;
+}
+
+Json json_of(const std::vector<Alternative>& ways) {
+  Json list = Json::array();
+  for (const Alternative& other : ways) {
+    list.push_back({{"what", other.what}, {"outcome", other.outcome}});
+  }
+  return list;
+}
+
 Json json_of(const Report& report) {
   Json json;
   json["machine"] = report.machine;
@@ -38,10 +102,11 @@ Json json_of(const Report& report) {
                          {"batch_s", report.speed->batch_s},
                          {"bound", report.speed->bound}};
   }
-  json["alternatives"] = Json::array();
-  for (const Alternative& other : report.alternatives) {
-    json["alternatives"].push_back({{"what", other.what}, {"outcome", other.outcome}});
-  }
+  json["alternatives"] = json_of(report.alternatives);
+  json["split"] = report.split ? json_of(report, *report.split) : Json();
+  json["no_split"] = report.no_split;
+  json["missed"] = report.missed;
+  json["within"] = json_of(report.within);
   return json;
 }
 
@@ -98,7 +163,8 @@ std::string picture(const Report& report) {
 
 }  // namespace
 
-std::string as_json(const Subject& subject, const std::vector<Report>& reports) {
+std::string as_json(const Subject& subject, const std::vector<Report>& reports,
+                    const std::vector<Choice>& choices) {
   const files::Footprint& print = subject.footprint;
   Json json;
   json["model"] = {{"name", print.model.name},       {"family", subject.model.architecture.family},
@@ -106,6 +172,7 @@ std::string as_json(const Subject& subject, const std::vector<Report>& reports) 
                    {"exact", print.exact},           {"margin", print.margin}};
   json["machines"] = Json::array();
   for (const Report& report : reports) json["machines"].push_back(json_of(report));
+  json["variants"] = json_of(choices);
   json["assumptions"] = print.assumptions;
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
@@ -119,11 +186,14 @@ std::string as_page(const Subject& subject, const std::vector<Report>& reports) 
       "<span class=workspace></span>workspace. Hover for bytes; a bar is as long as the memory, "
       "or as what is needed where that is more: then a red line is the end of the memory.</p>\n";
   for (const Report& report : reports) {
-    html += "<h2>" + escaped(report.machine) + ": " + (report.fits ? "fits" : "does not fit") +
+    html += "<h2>" + escaped(report.machine) + ": " +
+            (report.fits    ? "fits"
+             : report.split ? "runs split"
+                            : "does not fit") +
             "</h2>\n" + picture(report) + "<pre>" + escaped(in_detail(subject, report, true)) +
             "</pre>\n";
   }
-  return html + "<pre>" + escaped(assumptions_of(subject)) + "</pre></html>\n";
+  return html + "<pre>" + escaped(assumptions_of(subject, reports.front())) + "</pre></html>\n";
 }
 
 }  // namespace fit

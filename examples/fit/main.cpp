@@ -1,13 +1,10 @@
 // Says whether a model fits a machine; see --help.
 #include <algorithm>
 #include <cstdlib>
-#include <fstream>
 #include <iostream>
-#include <iterator>
 
 #include "../write_file.hpp"
-#include "mais/files/machine_json.hpp"
-#include "mais/sim/presets.hpp"
+#include "machines.hpp"
 #include "options.hpp"
 #include "report.hpp"
 #include "views.hpp"
@@ -19,35 +16,6 @@ using namespace mais;
 int fault(const std::string& message) {
   std::cerr << "fit: " << message << '\n';
   return 1;
-}
-
-std::vector<Machine> known_machines() {
-  std::vector<Machine> machines;
-  for (const std::string& name : sim::preset_names()) {
-    machines.push_back(sim::preset(name)->config.machine);
-  }
-  return machines;
-}
-
-// Those that the command line names: one, or all that are known.
-Result<std::vector<Machine>> machines_of(const std::string& name) {
-  std::vector<Machine> known = known_machines();
-  if (name.empty()) return known;
-  std::string names;
-  for (const Machine& machine : known) {
-    if (machine.name == name) return std::vector{machine};
-    names += (names.empty() ? "" : ", ") + machine.name;
-  }
-  std::ifstream file(name, std::ios::binary);
-  if (!file) {
-    return mais::fail(ErrorCode::not_found, "there is no machine and no file '" + name +
-                                                "'; known machines are " + names);
-  }
-  const std::string text{std::istreambuf_iterator<char>(file), {}};
-  Result<Machine> machine = files::parse_machine(text, name);
-  if (!machine) return tl::unexpected<Error>(machine.error());
-  if (machine->name.empty()) machine->name = name;
-  return std::vector{std::move(*machine)};
 }
 
 bool shows_unicode() {
@@ -65,10 +33,32 @@ bool shows_unicode() {
 int main(int argc, char** argv) {
   const auto options = fit::read_options(argc, argv);
   if (!options) return options.error().code;
-  const Result<std::vector<Machine>> machines = machines_of(options->machine);
+  const Result<std::vector<Machine>> machines = fit::machines_of(*options);
   if (!machines) return fault(machines.error().message);
-  const Result<fit::Subject> subject = fit::study(*options);
-  if (!subject) return fault(subject.error().message);
+  std::vector<fit::Subject> subjects;
+  for (const std::string& model : options->models) {
+    Result<fit::Subject> subject = fit::study(model, *options);
+    if (!subject) return fault(subject.error().message);
+    subjects.push_back(std::move(*subject));
+  }
+
+  // Of several quantisations, the one that is chosen; the best that fits where none will do.
+  std::vector<fit::Choice> choices;
+  const fit::Subject* subject = &subjects.front();
+  if (subjects.size() > 1) {
+    if (machines->size() > 1) return fault("several MODELs are compared on one --machine");
+    Result<std::vector<fit::Choice>> chosen = fit::choose(subjects, machines->front(), *options);
+    if (!chosen) return fault(chosen.error().message);
+    choices = std::move(*chosen);
+    const fit::Choice* shown = nullptr;
+    for (const fit::Choice& choice : choices) {
+      if (choice.chosen || (shown == nullptr && choice.speed)) shown = &choice;
+      if (choice.chosen) break;
+    }
+    if (shown == nullptr) shown = &choices.back();
+    const auto index = std::find(options->models.begin(), options->models.end(), shown->name);
+    subject = &subjects[static_cast<std::size_t>(index - options->models.begin())];
+  }
 
   std::vector<fit::Report> reports;
   for (const Machine& machine : *machines) {
@@ -82,14 +72,16 @@ int main(int argc, char** argv) {
     }
   }
   if (options->json) {
-    std::cout << fit::as_json(*subject, reports);
+    std::cout << fit::as_json(*subject, reports, choices);
   } else if (reports.size() == 1) {
+    if (!choices.empty()) std::cout << fit::choices_in_detail(choices) << '\n';
     std::cout << fit::in_detail(*subject, reports.front(), shows_unicode())
-              << fit::assumptions_of(*subject);
+              << fit::assumptions_of(*subject, reports.front())
+              << fit::assumed_of_machines(*options);
   } else {
     std::cout << fit::about_model(*subject) << '\n' << fit::side_by_side(reports);
   }
   const bool fits = std::any_of(reports.begin(), reports.end(),
-                                [](const fit::Report& report) { return report.fits; });
+                                [](const fit::Report& report) { return report.does(); });
   return fits ? 0 : 3;
 }

@@ -2,11 +2,13 @@
 
 #include <iostream>
 #include <memory>
+#include <sstream>
 
 #include <CLI/CLI.hpp>
 
 #include "../command_line.hpp"
 #include "../plain_formatter.hpp"
+#include "mais/files/unit_text.hpp"
 #include "mais/sim/presets.hpp"
 
 namespace fit {
@@ -24,6 +26,9 @@ Where to start:
   fit Llama-3.1-8B/ --machine box.json      a folder from Hugging Face, your machine
   fit config.json --weight-type q4_0        nothing downloaded yet but config.json
   fit model.gguf --machine l4 --context 32768 --parallel 4 --kv-type q8_0
+  fit model.gguf --machine l4 --host 64GiB  what does not fit the GPU goes to the host
+  fit model.gguf --machine a100 --gpus 8    a division over eight of them
+  fit q8.gguf q5.gguf q4.gguf --machine l4 --slo ttft=1s,tpot=60ms    the best that will do
 
 A MODEL is a .gguf file (any part of a split one), a .safetensors file or a folder of
 them with their config.json, or a config.json alone.)";
@@ -32,9 +37,11 @@ constexpr const char* kFooter =
     R"(A machine's file has its memories and devices:
   { "spaces":  [ { "name": "hbm", "capacity": "22 GiB", "bandwidth": "240 GB/s" } ],
     "devices": [ { "name": "gpu0", "space": "hbm", "compute": "73 TFLOP/s" } ] }
+With host memory it has a space of kind "host" with its bandwidth, a device of kind "cpu",
+and links: { "from": "host", "to": "hbm", "bandwidth": "24 GB/s" }, and back.
 Rates are those a program reaches, not the data sheet's. Times are predicted from them
 (roofline: the slower of computing and reading memory), not measured.
-Exit status: 0 it fits, 3 it does not, 1 something could not be read, 2 wrong options.)";
+Exit status: 0 it fits, whole or split, within --slo; 3 it does not, 1 something could not be read, 2 wrong options.)";
 
 // The type of that name, or a fault that lists examples.
 CLI::Validator type_check(std::optional<mais::files::ElementType>& into, const char* examples) {
@@ -45,6 +52,40 @@ CLI::Validator type_check(std::optional<mais::files::ElementType>& into, const c
                     : "there is no type '" + text + "'; there are " + examples + ", ...";
       },
       "TYPE");
+}
+
+CLI::Validator size_check(std::optional<mais::Bytes>& into) {
+  return CLI::Validator(
+      [&into](std::string& text) {
+        const auto bytes = mais::files::parse_bytes(text);
+        if (!bytes) return bytes.error().message;
+        if (*bytes <= mais::Bytes(0)) return std::string("a size above 0 is needed, as 64GiB");
+        into = *bytes;
+        return std::string();
+      },
+      "SIZE");
+}
+
+// "ttft=500ms,tpot=40ms", either or both.
+CLI::Validator slo_check(mais::core::Slo& into) {
+  return CLI::Validator(
+      [&into](std::string& text) -> std::string {
+        std::stringstream parts(text);
+        for (std::string part; std::getline(parts, part, ',');) {
+          const std::string name = part.substr(0, part.find('='));
+          if (part.find('=') == std::string::npos || (name != "ttft" && name != "tpot")) {
+            return "'" + part +
+                   "' is no bound; there are ttft=500ms (first token) and tpot=40ms "
+                   "(from token to token)";
+          }
+          const auto time = mais::files::parse_duration(part.substr(name.size() + 1));
+          if (!time) return name + ": " + time.error().message;
+          if (*time <= mais::Duration(0)) return name + ": a time above 0 is needed, as 40ms";
+          (name == "ttft" ? into.ttft : into.tpot) = *time;
+        }
+        return "";
+      },
+      "SLO");
 }
 
 std::string machine_names() {
@@ -64,13 +105,30 @@ tl::expected<Options, ExitStatus> read_options(int argc, char** argv) {
   app.footer(kFooter);
   app.formatter(std::make_shared<example::PlainFormatter>());
   app.get_formatter()->column_width(27);
-  app.add_option("MODEL", options.model, "What to look at")->required();
+  app.add_option("MODEL", options.models, "What to look at; several: quantisations of one model")
+      ->required();
 
   const std::string what = "Where and how it runs";
   const CLI::Range count(std::int64_t{1}, std::int64_t{1} << 30);
   app.add_option("--machine", options.machine,
                  "One of " + machine_names() + ", or a file (default: all of these)")
       ->type_name("NAME|FILE")
+      ->group(what);
+  app.add_option("--gpus", options.gpus, "As many GPUs like the machine's first (default 1)")
+      ->type_name("N")
+      ->check(CLI::Range(1, 64))
+      ->group(what);
+  std::string host_text;
+  app.add_option("--host", host_text,
+                 "Memory of a host that the machine has besides, as 64GiB (default: none)")
+      ->type_name("SIZE")
+      ->check(size_check(options.host))
+      ->group(what);
+  std::string slo_text;
+  app.add_option("--slo", slo_text,
+                 "Times to keep: first token, then from token to token of each request")
+      ->type_name("ttft=TIME,tpot=TIME")
+      ->check(slo_check(options.slo))
       ->group(what);
   app.add_option("--context", options.context,
                  "Tokens of prompt and answer of one request (default: 8192, or the model's limit)")

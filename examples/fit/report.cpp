@@ -7,6 +7,7 @@
 
 #include "alternatives.hpp"
 #include "mais/core/cost.hpp"
+#include "splits.hpp"
 
 namespace fit {
 
@@ -136,8 +137,8 @@ std::string grouped(std::int64_t number) {
   return text;
 }
 
-Result<Subject> study(const Options& options) {
-  Result<ModelOnDisk> model = open_model(options.model, {.guess = options.guess});
+Result<Subject> study(const std::string& name, const Options& options) {
+  Result<ModelOnDisk> model = open_model(name, {.guess = options.guess});
   if (!model) return tl::unexpected<Error>(model.error());
   FootprintOptions with = options.footprint;
   const auto adapter = read_adapter(options.adapter);
@@ -147,7 +148,7 @@ Result<Subject> study(const Options& options) {
       footprint(model->architecture, with, model->file ? &*model->file : nullptr);
   if (!print) return tl::unexpected<Error>(print.error());
   if (model->architecture.name.empty()) {  // then it is called as its file or folder
-    const std::filesystem::path path = std::filesystem::absolute(options.model).lexically_normal();
+    const std::filesystem::path path = std::filesystem::absolute(name).lexically_normal();
     const std::filesystem::path last = path.has_filename() ? path : path.parent_path();
     print->model.name = last.filename() == "config.json" ? last.parent_path().filename().string()
                                                          : last.stem().string();
@@ -194,6 +195,8 @@ Result<Report> judge(const Subject& subject, const Machine& machine, const Optio
       report.load_s = to_seconds(model.weights / link->bandwidth);
     }
   }
+  for (const Space& each : machine.spaces) report.spaces.push_back(each.name);
+  add_split(subject, machine, options, report);
   report.alternatives = find_alternatives(subject, report, options);
   return report;
 }

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "mais/core/variants.hpp"
 #include "mais/files/footprint.hpp"
 #include "mais/files/model_folder.hpp"
 #include "mais/machine.hpp"
@@ -49,6 +50,15 @@ struct Report {
   std::optional<Speed> speed;                   // none: the machine's rates are not known
   std::optional<double> load_s;                 // over the machine's link to the device
   std::vector<Alternative> alternatives;
+  std::optional<mais::core::Split> split;  // where there is more than one memory, or bounds
+  std::vector<std::string> spaces;         // names, by SpaceId
+  std::vector<std::string> layers;         // names of the split's
+  std::string no_split;                    // why there is none; empty: nobody asked
+  std::string missed;                      // of the bounds; empty: none
+  std::vector<Alternative> within;         // what would be within the bounds
+
+  // As asked: in memory, whole or split, and within the bounds.
+  bool does() const { return (split || fits) && missed.empty(); }
 };
 
 struct Subject {
@@ -57,7 +67,7 @@ struct Subject {
   std::int64_t most_context = 0;  // of the model, or a million where it states none
 };
 
-mais::Result<Subject> study(const Options& options);
+mais::Result<Subject> study(const std::string& model, const Options& options);
 // For one device of the machine; as many alike as the options ask for.
 mais::Result<Report> judge(const Subject& subject, const mais::Machine& machine,
                            const Options& options);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "layer_state.hpp"
 #include "weight_shares.hpp"
 
 namespace mais::files {
@@ -17,28 +18,17 @@ constexpr int kMostDevices = 4096;
 // What the state of one layer adds to the groups.
 class StateSums {
  public:
-  void add(const std::string& name, BytesPerToken per_token, std::optional<Tokens> window,
-           Bytes fixed) {
+  void add(const StateGroup& more) {
     for (StateGroup& group : groups) {
-      if (group.name != name || group.window != window) continue;
-      group.per_token = group.per_token + per_token;
-      group.fixed += fixed;
+      if (group.name != more.name || group.window != more.window) continue;
+      group.per_token = group.per_token + more.per_token;
+      group.fixed += more.fixed;
       return;
     }
-    groups.push_back({.name = name, .per_token = per_token, .window = window, .fixed = fixed});
+    groups.push_back(more);
   }
   std::vector<StateGroup> groups;
 };
-
-BytesPerToken kv_bytes(const Attention& attention, ElementType type, int ranks, int rank) {
-  if (attention.kind == AttentionKind::latent) {  // all heads read it, so each device has all
-    return BytesPerToken(bytes_of(type, attention.latent_size + attention.rope_size).count());
-  }
-  const std::int64_t heads = units_of_rank(attention.kv_heads, ranks, rank);
-  return BytesPerToken(
-      saturating_add(bytes_of(type, saturating_multiply(heads, attention.key_size)).count(),
-                     bytes_of(type, saturating_multiply(heads, attention.value_size)).count()));
-}
 
 class Estimate {
  public:
@@ -178,7 +168,10 @@ class Estimate {
         for (std::size_t i = first; i < last; ++i) {
           const Bytes part = sum(layer_bytes(main_->layers[i], type_, ranks, rank));
           shard.weights += scaled(part, formula_layers_[i], result_.layers[i]);
-          add_state(state, main_->layers[i], rank);
+          for (const StateGroup& group :
+               state_of_layer(architecture_, main_->layers[i], options_, ranks, rank)) {
+            state.add(group);
+          }
         }
         shard.weights += around_of(stage, rank);
         shard.weights += share_of(result_.adapters, 1, stages);
@@ -214,30 +207,6 @@ class Estimate {
       for (const Layer& layer : tower.layers) part += sum(layer_bytes(layer, type_, ranks, rank));
     }
     return scaled(std::min(part, formula_around_), formula_around_, result_.around);
-  }
-
-  void add_state(StateSums& state, const Layer& layer, int rank) const {
-    const int ranks = options_.tensor_parallel;
-    if (layer.attention && layer.attention->cached) {
-      const Attention& attention = *layer.attention;
-      const bool latent = attention.kind == AttentionKind::latent;
-      const std::optional<Tokens> window = options_.windows ? attention.window : std::nullopt;
-      state.add(latent   ? "latent attention"
-                : window ? "attention within " + std::to_string(window->count()) + " tokens"
-                         : "attention",
-                kv_bytes(attention, options_.kv_type, ranks, rank), window, Bytes(0));
-    }
-    if (layer.cross) {
-      const Tokens context =
-          options_.encoder_context.value_or(architecture_.encoder_context.value_or(Tokens(0)));
-      state.add("cross attention", BytesPerToken(0), {},
-                kv_bytes(*layer.cross, options_.kv_type, ranks, rank) * context);
-    }
-    if (layer.recurrence) {
-      const Bytes all = bytes_of(ElementType::f32, layer.recurrence->state_elements) +
-                        bytes_of(options_.activation_type, layer.recurrence->conv_elements);
-      state.add("recurrent state", BytesPerToken(0), {}, share_of(all, 1, ranks));
-    }
   }
 
   void make_model() {

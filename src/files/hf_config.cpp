@@ -61,7 +61,8 @@ Result<std::string> read_text(const std::string& path) {
 // Every family.
 std::vector<HfFamily> all_families() {
   std::vector<HfFamily> all;
-  for (const auto list : {hf_decoders(), hf_gpt(), hf_hybrids(), hf_encoders(), hf_vision()}) {
+  for (const auto list :
+       {hf_decoders(), hf_gpt(), hf_hybrids(), hf_encoders(), hf_vision(), hf_llama4()}) {
     all.insert(all.end(), list.begin(), list.end());
   }
   std::sort(all.begin(), all.end(),

@@ -20,6 +20,7 @@ std::span<const HfFamily> hf_gpt();
 std::span<const HfFamily> hf_hybrids();
 std::span<const HfFamily> hf_encoders();
 std::span<const HfFamily> hf_vision();
+std::span<const HfFamily> hf_llama4();
 
 // The family of that name in any of the lists, or null.
 const HfFamily* find_hf_family(std::string_view model_type);

@@ -78,6 +78,20 @@ Tower siglip_tower(ConfigFields& fields) {
   return tower;
 }
 
+// Of Pixtral: gated and without biases, positions by rotation.
+Tower pixtral_tower(ConfigFields& fields) {
+  Vision vision{.shape = tower_shape(fields, 1024, 16, 24, 4096)};
+  read_image(fields, vision, 1024, 16);
+  DecoderShape& shape = vision.shape;
+  shape.gated = true;
+  shape.qkv_bias = shape.o_bias = shape.mlp_bias = shape.norm_bias = false;
+  shape.names = {.o = "o_proj"};
+  // One norm, before the layers: counted as the last.
+  Tower tower = make_tower(shape, "vision");
+  tower.around.linears.push_back(vision.embedding(false));
+  return tower;
+}
+
 void finish_tower(Architecture& architecture, Tower tower) {
   architecture.batching = Batching::request;
   architecture.towers.push_back(std::move(tower));
@@ -151,11 +165,12 @@ std::int64_t text_width(const Architecture& architecture) {
 void llava(ConfigFields& fields, Architecture& architecture) {
   ConfigFields eyes = fields.object("vision_config");
   const std::string type = eyes.text("model_type", "clip_vision_model");
-  if (type != "clip_vision_model" && type != "siglip_vision_model") {
+  if (type != "clip_vision_model" && type != "siglip_vision_model" && type != "pixtral") {
     fields.refuse("vision_config",
-                  "has the model_type '" + shown(type) + "'; CLIP or SigLIP is needed");
+                  "has the model_type '" + shown(type) + "'; CLIP, SigLIP or Pixtral is needed");
   }
   architecture.towers.push_back(type == "clip_vision_model" ? clip_tower(eyes)
+                                : type == "pixtral"         ? pixtral_tower(eyes)
                                                             : siglip_tower(eyes));
   add_text(fields, architecture, "llama");
   Tower& vision = architecture.towers.front();

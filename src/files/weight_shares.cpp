@@ -115,13 +115,17 @@ Bytes sum(const RoleBytes& bytes) noexcept {
 TensorSums sum_tensors(const ModelFile& file, std::size_t layers, bool is_pair) {
   TensorSums sums;
   sums.layers.resize(layers);
+  sums.experts.resize(layers);
   for (const TensorEntry& tensor : file.tensors) {
     const std::string_view name = tensor.name;
-    sums.roles[static_cast<std::size_t>(role_of(name))] += tensor.bytes;
+    const WeightRole role = role_of(name);
+    sums.roles[static_cast<std::size_t>(role)] += tensor.bytes;
     const bool aside =
         is_vision(name) || (is_pair && has(name, {"encoder.", "enc."}) && !has(name, {"decoder."}));
     const std::optional<std::size_t> number = aside ? std::nullopt : layer_number(name);
-    (number && *number < layers ? sums.layers[*number] : sums.around) += tensor.bytes;
+    const bool inside = number && *number < layers;
+    (inside ? sums.layers[*number] : sums.around) += tensor.bytes;
+    if (inside && role == WeightRole::experts) sums.experts[*number] += tensor.bytes;
     if (!aside && is_token_table(name)) sums.embedding += tensor.bytes;
   }
   return sums;

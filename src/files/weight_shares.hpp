@@ -26,7 +26,8 @@ Bytes sum(const RoleBytes& bytes) noexcept;
 
 // A file's tensors, told apart by their names.
 struct TensorSums {
-  std::vector<Bytes> layers{};  // of the main tower, by number
+  std::vector<Bytes> layers{};   // of the main tower, by number
+  std::vector<Bytes> experts{};  // of them, experts
   Bytes around{};
   RoleBytes roles{};
   Bytes embedding{};  // the token table: it is looked up in, unless it is the output too

@@ -43,6 +43,31 @@ sed 's/qwen3_moe/novelty/' "$folder/qwen/config.json" >"$folder/novel.json"
 expect "an unknown architecture is an error" 1 "'novelty' is not known; known are" "$folder/novel.json"
 expect "a guess is marked" 0 'GUESS: .* give or take 25 %' "$folder/novel.json" --guess --machine h200
 
+big=$folder/llama70b-q4_k.gguf
+expect "what does not fit one device is split with the host" 0 'runs SPLIT' "$big" --machine l4 --host 64GiB
+# Half of 80 layers are on the device, the others in the host.
+expect "a bar for each memory" 0 '^  host \[.*\] +19\.[0-9]+ GiB of 64.00 GiB' "$big" --machine l4 --host 64GiB
+expect "what is where" 0 'in host, computed there:' "$big" --machine l4 --host 64GiB
+expect "what bounds it" 0 'Bound by +memory bandwidth of cpu, at work 9[0-9] %' "$big" --machine l4 --host 64GiB
+expect "what more would buy" 0 '1.00 GiB more in hbm +3\.[0-9]+ tokens/s \(\+[0-9.]+ %\)' "$big" --machine l4 --host 64GiB
+expect "and what not" 0 '1.00 GiB more in host +nothing' "$big" --machine l4 --host 64GiB
+expect "two devices share every layer" 0 'one stage, tensor parallel over 2' "$big" --machine l4 --gpus 2
+expect "what is missing is told" 3 'No split: .* GiB are missing' "$big" --machine l4 --host 8GiB
+expect "one device is told" 0 'Fits one device +hbm' "$gguf" --machine l4 --host 64GiB
+expect "bounds are met" 0 'it FITS' "$gguf" --machine l4 --slo ttft=1s,tpot=40ms
+expect "a bound that is missed, in numbers" 3 'TOO SLOW: TPOT 2[0-9] ms > 10.* ms' "$gguf" --machine l4 --slo tpot=10ms
+expect "what would be within the bounds" 3 '--parallel 4 +first token after' "$gguf" --machine l4 --parallel 16 \
+  --context 8000 --slo tpot=45ms
+expect "an unknown bound is named" 2 "'speed=9' is no bound; there are ttft=500ms" "$gguf" --slo speed=9
+expect "a bound needs a unit" 2 'tpot: .*40' "$gguf" --slo tpot=40
+expect "the best quantisation that will do is chosen" 0 '^-> .*q4_k.gguf +4.5 bits .*the best that will do' \
+  "$folder/llama70b-q8_0.gguf" "$big" --machine a100 --slo tpot=40ms
+expect "and what the better one misses" 0 'q8_0.gguf +8.5 bits .*no: TPOT 48 ms > 40 ms' \
+  "$folder/llama70b-q8_0.gguf" "$big" --machine a100 --slo tpot=40ms
+expect "why the better one will not" 0 'q8_0.gguf needs .* GiB are missing' "$folder/llama70b-q8_0.gguf" "$big" \
+  --machine l4 --host 48GiB
+expect "another model is no variant" 1 'is another model than' "$big" "$gguf" --machine a100
+
 json=$("$program" "$gguf" --machine l4 --json --html "$folder/page.html")
 # sum <what> <arguments...>: the parts of the table add up to what is needed
 sum() {
@@ -58,6 +83,12 @@ printf '{"model_type": "bert", "hidden_size": 768, "intermediate_size": 3072, "n
 "num_attention_heads": 12, "vocab_size": 30522, "max_position_embeddings": 512}' >"$folder/bert.json"
 sum "an encoder" "$folder/bert.json" --machine l4 --parallel 64
 expect "an encoder answers a batch at once" 0 'A batch takes .* requests/s' "$folder/bert.json" --machine l4
+
+"$program" "$big" --machine l4 --host 64GiB --json >"$folder/split.json"
+for name in tensor_parallel mode buffers prompt_tokens_per_second kind gains missed within variants; do
+  grep -q "\"$name\":" "$folder/split.json" || { echo "FAILED: JSON of a split lacks $name"; failures=$((failures + 1)); }
+done
+[ "$(grep -c '"mode"' "$folder/split.json")" = 82 ] || { echo 'FAILED: JSON of a split has not every layer'; failures=1; }
 
 for name in weights needed fits longest_context most_parallel ttft_s tokens_per_second exact; do
   grep -q "\"$name\": [^n]" <<<"$json" || { echo "FAILED: JSON lacks $name"; failures=$((failures + 1)); }

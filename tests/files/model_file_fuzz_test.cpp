@@ -63,9 +63,7 @@ void mutate(const std::vector<std::string>& seeds, std::vector<std::string> piec
 std::vector<std::string> configs() {
   std::vector<std::string> all;
   for (const PublishedModel& model : kPublishedModels) {
-    std::string json(model.config);
-    std::replace(json.begin(), json.end(), '\'', '"');
-    all.push_back(json);
+    all.push_back(quoted(model.config));
   }
   return all;
 }

@@ -5,8 +5,10 @@
 // the least common ones written out in numbers; state is heads x sizes x layers in numbers.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 
 namespace mais::files {
@@ -20,6 +22,13 @@ struct PublishedModel {
   std::optional<std::int64_t> window{};
   std::int64_t fixed_bytes = 0;  // for each sequence: recurrent or cross state, f16
 };
+
+// The text of a configuration as it is published.
+inline std::string quoted(std::string_view config) {
+  std::string json(config);
+  std::replace(json.begin(), json.end(), '\'', '"');
+  return json;
+}
 
 inline constexpr PublishedModel kPublishedModels[] = {
     // Multi-head attention.
@@ -423,6 +432,35 @@ inline constexpr PublishedModel kPublishedModels[] = {
      "'vocab_size':152064,'vision_config':{'hidden_size':1280,'intermediate_size':3420,"
      "'depth':32,'num_heads':16,'patch_size':14,'spatial_merge_size':2}}",
      8'292'166'656, 2 * 28 * 4 * 128},
+    {"mistral-community/pixtral-12b",
+     "{'model_type':'llava','text_config':{'model_type':'mistral','hidden_size':5120,"
+     "'intermediate_size':14336,'num_hidden_layers':40,'num_attention_heads':32,"
+     "'num_key_value_heads':8,'head_dim':128,'vocab_size':131072,'sliding_window':null},"
+     "'vision_config':{'model_type':'pixtral','hidden_size':1024,'intermediate_size':4096,"
+     "'num_attention_heads':16,'num_hidden_layers':24,'image_size':1024,'patch_size':16}}",
+     12'682'739'712, 2 * 40 * 8 * 128},
+
+    // Experts and attention within chunks, with vision.
+    {"meta-llama/Llama-4-Scout-17B-16E",
+     "{'model_type':'llama4','text_config':{'model_type':'llama4_text','hidden_size':5120,"
+     "'intermediate_size':8192,'intermediate_size_mlp':16384,'num_hidden_layers':48,"
+     "'num_attention_heads':40,'num_key_value_heads':8,'head_dim':128,'num_local_experts':16,"
+     "'num_experts_per_tok':1,'interleave_moe_layer_step':1,'attention_chunk_size':8192,"
+     "'vocab_size':202048,'tie_word_embeddings':false},'vision_config':{"
+     "'model_type':'llama4_vision_model','hidden_size':1408,'intermediate_size':5632,"
+     "'num_attention_heads':16,'num_hidden_layers':34,'image_size':336,'patch_size':14,"
+     "'projector_input_dim':4096,'projector_output_dim':4096,'vision_output_dim':4096}}",
+     108'641'793'536, 2 * 12 * 8 * 128, 2 * 36 * 8 * 128, 8192},
+    {"meta-llama/Llama-4-Maverick-17B-128E",
+     "{'model_type':'llama4','text_config':{'model_type':'llama4_text','hidden_size':5120,"
+     "'intermediate_size':8192,'intermediate_size_mlp':16384,'num_hidden_layers':48,"
+     "'num_attention_heads':40,'num_key_value_heads':8,'head_dim':128,'num_local_experts':128,"
+     "'num_experts_per_tok':1,'interleave_moe_layer_step':2,'attention_chunk_size':8192,"
+     "'vocab_size':202048,'tie_word_embeddings':false},'vision_config':{"
+     "'model_type':'llama4_vision_model','hidden_size':1408,'intermediate_size':5632,"
+     "'num_attention_heads':16,'num_hidden_layers':34,'image_size':336,'patch_size':14,"
+     "'projector_input_dim':4096,'projector_output_dim':4096,'vision_output_dim':4096}}",
+     401'583'781'376, 2 * 12 * 8 * 128, 2 * 36 * 8 * 128, 8192},
 };
 
 }  // namespace mais::files

@@ -12,12 +12,6 @@
 namespace mais::files {
 namespace {
 
-std::string quoted(std::string_view text) {
-  std::string json(text);
-  std::replace(json.begin(), json.end(), '\'', '"');
-  return json;
-}
-
 Architecture architecture_of(std::string_view config) {
   const Result<Architecture> read = parse_hf_config(quoted(config), "config.json");
   EXPECT_TRUE(read) << (read ? "" : read.error().message);

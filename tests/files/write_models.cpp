@@ -1,9 +1,12 @@
 // Writes models as people have them, with holes in the place of weights: write_models <folder>
-// makes llama8b.gguf (split in two), llama8b/ (sharded safetensors), qwen/ (a config.json alone).
+// makes llama8b.gguf (split in two), llama70b-q4_k.gguf and -q8_0.gguf, llama8b/ (sharded
+// safetensors), qwen/ (a config.json alone).
+#include <array>
 #include <filesystem>
 #include <fstream>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "gguf_writer.hpp"
 #include "safetensors_writer.hpp"
@@ -12,12 +15,31 @@ namespace {
 
 using namespace mais::files;
 
-constexpr std::int64_t kLayers = 32, kWidth = 4096, kKv = 1024, kInner = 14336, kWords = 128256;
+// Llama 3 and 3.1.
+struct Shape {
+  std::int64_t layers, width, kv, inner, heads;
+};
+constexpr Shape k8b{32, 4096, 1024, 14336, 32}, k70b{80, 8192, 1024, 28672, 64};
+constexpr std::int64_t kWords = 128256;
+constexpr std::int64_t kLayers = k8b.layers, kWidth = k8b.width;
 
-constexpr std::pair<const char*, std::pair<std::int64_t, std::int64_t>> kGguf[] = {
-    {"attn_q", {kWidth, kWidth}},      {"attn_k", {kKv, kWidth}},      {"attn_v", {kKv, kWidth}},
-    {"attn_output", {kWidth, kWidth}}, {"ffn_gate", {kInner, kWidth}}, {"ffn_up", {kInner, kWidth}},
-    {"ffn_down", {kWidth, kInner}}};
+// A type of ggml: so many bytes for a block of so many weights.
+struct Type {
+  std::uint32_t number;
+  std::int64_t block, bytes;
+};
+constexpr Type kQ4_0{2, 32, 18}, kQ8_0{8, 32, 34}, kQ4_K{12, 256, 144};
+
+using Matrix = std::pair<const char*, std::pair<std::int64_t, std::int64_t>>;  // name; rows, row
+std::array<Matrix, 7> matrices(const Shape& s) {
+  return {{{"attn_q", {s.width, s.width}},
+           {"attn_k", {s.kv, s.width}},
+           {"attn_v", {s.kv, s.width}},
+           {"attn_output", {s.width, s.width}},
+           {"ffn_gate", {s.inner, s.width}},
+           {"ffn_up", {s.inner, s.width}},
+           {"ffn_down", {s.width, s.inner}}}};
+}
 constexpr const char* kHf[] = {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj",
                                "self_attn.o_proj", "mlp.gate_proj",    "mlp.up_proj",
                                "mlp.down_proj"};
@@ -28,37 +50,52 @@ void write(const std::filesystem::path& path, const std::string& header, std::ui
   if (holes > 0) std::filesystem::resize_file(path, header.size() + holes);
 }
 
-// Q4_0 with f32 norms, as llama.cpp writes it.
-void q4_0(GgufWriter& writer, const std::string& name, std::int64_t rows, std::int64_t row) {
-  writer.tensor(name, {static_cast<std::uint64_t>(row), static_cast<std::uint64_t>(rows)}, 2,
-                static_cast<std::uint64_t>(rows * row / 32 * 18));
+// Matrices in blocks and norms in f32, as llama.cpp writes them.
+void matrix(GgufWriter& writer, const std::string& name, std::int64_t rows, std::int64_t row,
+            const Type& type) {
+  writer.tensor(name, {static_cast<std::uint64_t>(row), static_cast<std::uint64_t>(rows)},
+                type.number, static_cast<std::uint64_t>(rows * row / type.block * type.bytes));
 }
-void norm(GgufWriter& writer, const std::string& name) {
-  writer.tensor(name, {kWidth}, 0, 4 * kWidth);
+void norm(GgufWriter& writer, const std::string& name, std::int64_t width) {
+  writer.tensor(name, {static_cast<std::uint64_t>(width)}, 0,
+                static_cast<std::uint64_t>(4 * width));
 }
 
-void write_gguf(const std::filesystem::path& folder) {
-  GgufWriter parts[2];
-  parts[0].text("general.architecture", "llama").text("general.name", "Llama 3.1 8B Instruct");
-  parts[0].u32("llama.block_count", kLayers).u32("llama.context_length", 131072);
-  parts[0].u32("llama.embedding_length", kWidth).u32("llama.feed_forward_length", kInner);
-  parts[0].u32("llama.attention.head_count", 32).u32("llama.attention.head_count_kv", 8);
-  parts[0].texts("tokenizer.ggml.tokens", kWords).i32("split.tensors.count", 3 + 9 * kLayers);
-  for (std::uint16_t i = 0; i < 2; ++i) parts[i].u16("split.no", i).u16("split.count", 2);
-  q4_0(parts[0], "token_embd.weight", kWords, kWidth);
-  for (std::int64_t layer = 0; layer < kLayers; ++layer) {
-    GgufWriter& writer = parts[layer < kLayers / 2 ? 0 : 1];
-    const std::string at = "blk." + std::to_string(layer) + ".";
-    norm(writer, at + "attn_norm.weight");
-    norm(writer, at + "ffn_norm.weight");
-    for (const auto& [name, shape] : kGguf) {
-      q4_0(writer, at + name + ".weight", shape.first, shape.second);
+// In one file, or in two.
+void write_gguf(const std::vector<std::filesystem::path>& files, const std::string& name,
+                const Shape& shape, const Type& type) {
+  const auto u32 = [](std::int64_t n) { return static_cast<std::uint32_t>(n); };
+  std::vector<GgufWriter> parts(files.size());
+  parts[0].text("general.architecture", "llama").text("general.name", name);
+  parts[0].u32("llama.block_count", u32(shape.layers)).u32("llama.context_length", 131072);
+  parts[0].u32("llama.embedding_length", u32(shape.width));
+  parts[0].u32("llama.feed_forward_length", u32(shape.inner));
+  parts[0].u32("llama.attention.head_count", u32(shape.heads));
+  parts[0].u32("llama.attention.head_count_kv", 8);
+  parts[0].texts("tokenizer.ggml.tokens", kWords);
+  if (files.size() > 1) {
+    parts[0].i32("split.tensors.count", static_cast<std::int32_t>(3 + 9 * shape.layers));
+    for (std::size_t i = 0; i < files.size(); ++i) {
+      parts[i].u16("split.no", static_cast<std::uint16_t>(i));
+      parts[i].u16("split.count", static_cast<std::uint16_t>(files.size()));
     }
   }
-  norm(parts[1], "output_norm.weight");
-  q4_0(parts[1], "output.weight", kWords, kWidth);
-  write(folder / "llama8b-00001-of-00002.gguf", parts[0].header(), parts[0].data_bytes());
-  write(folder / "llama8b-00002-of-00002.gguf", parts[1].header(), parts[1].data_bytes());
+  matrix(parts[0], "token_embd.weight", kWords, shape.width, type);
+  for (std::int64_t layer = 0; layer < shape.layers; ++layer) {
+    GgufWriter& writer = layer < shape.layers / 2 ? parts.front() : parts.back();
+    const std::string at = "blk." + std::to_string(layer) + ".";
+    norm(writer, at + "attn_norm.weight", shape.width);
+    norm(writer, at + "ffn_norm.weight", shape.width);
+    const auto all = matrices(shape);
+    for (const auto& [part, sides] : all) {
+      matrix(writer, at + part + ".weight", sides.first, sides.second, type);
+    }
+  }
+  norm(parts.back(), "output_norm.weight", shape.width);
+  matrix(parts.back(), "output.weight", kWords, shape.width, type);
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    write(files[i], parts[i].header(), parts[i].data_bytes());
+  }
 }
 
 void write_safetensors(const std::filesystem::path& folder) {
@@ -78,7 +115,8 @@ void write_safetensors(const std::filesystem::path& folder) {
     add(shard, at + "input_layernorm.weight", {kWidth});
     add(shard, at + "post_attention_layernorm.weight", {kWidth});
     for (std::size_t i = 0; i < std::size(kHf); ++i) {
-      add(shard, at + kHf[i] + ".weight", {kGguf[i].second.first, kGguf[i].second.second});
+      const auto sides = matrices(k8b)[i].second;
+      add(shard, at + kHf[i] + ".weight", {sides.first, sides.second});
     }
   }
   add(1, "model.norm.weight", {kWidth});
@@ -100,7 +138,10 @@ void write_safetensors(const std::filesystem::path& folder) {
 int main(int count, char** arguments) {
   if (count != 2) return 2;
   const std::filesystem::path folder = arguments[1];
-  write_gguf(folder);
+  write_gguf({folder / "llama8b-00001-of-00002.gguf", folder / "llama8b-00002-of-00002.gguf"},
+             "Llama 3.1 8B Instruct", k8b, kQ4_0);
+  write_gguf({folder / "llama70b-q4_k.gguf"}, "Llama 3.1 70B Instruct", k70b, kQ4_K);
+  write_gguf({folder / "llama70b-q8_0.gguf"}, "Llama 3.1 70B Instruct", k70b, kQ8_0);
   write_safetensors(folder / "llama8b");
   write(folder / "qwen/config.json",
         R"({"model_type": "qwen3_moe", "hidden_size": 2048, "intermediate_size": 6144,

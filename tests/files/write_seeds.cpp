@@ -32,8 +32,6 @@ int main(int count, char** arguments) {
             mais::files::onnx_graph({mais::files::onnx_external("t", {8}, "m.data", "32", "32")})));
   int number = 0;
   for (const mais::files::PublishedModel& model : mais::files::kPublishedModels) {
-    std::string json(model.config);
-    std::replace(json.begin(), json.end(), '\'', '"');
-    write(folder / "hf_config" / std::to_string(number++), json);
+    write(folder / "hf_config" / std::to_string(number++), mais::files::quoted(model.config));
   }
 }
