@@ -19,9 +19,9 @@ struct Recount {
   Bytes child_guaranteed{};
 };
 
-class Audit {
+class Recount {
  public:
-  explicit Audit(const LedgerSnapshot& snapshot) : snapshot_(snapshot) {}
+  explicit Recount(const LedgerSnapshot& snapshot) : snapshot_(snapshot) {}
 
   std::vector<std::string> run() {
     check_tree();
@@ -148,7 +148,7 @@ class Audit {
 }  // namespace
 
 std::vector<std::string> audit(const LedgerSnapshot& snapshot) {
-  return Audit(snapshot).run();
+  return Recount(snapshot).run();
 }
 
 }  // namespace mais::core
