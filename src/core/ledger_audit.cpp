@@ -19,9 +19,9 @@ struct Recount {
   Bytes child_guaranteed{};
 };
 
-class Recount {
+class LedgerAudit {
  public:
-  explicit Recount(const LedgerSnapshot& snapshot) : snapshot_(snapshot) {}
+  explicit LedgerAudit(const LedgerSnapshot& snapshot) : snapshot_(snapshot) {}
 
   std::vector<std::string> run() {
     check_tree();
@@ -148,7 +148,7 @@ class Recount {
 }  // namespace
 
 std::vector<std::string> audit(const LedgerSnapshot& snapshot) {
-  return Recount(snapshot).run();
+  return LedgerAudit(snapshot).run();
 }
 
 }  // namespace mais::core
