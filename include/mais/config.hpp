@@ -104,7 +104,7 @@ struct Policy {
   bool pause_late = true;        // late sequences stand still while others need all of a step
   bool share_prefixes = true;    // where Config::prefix_block names them
   bool swap = true;              // preempted sequences to the host tier, where that is faster
-  bool learn_costs = true;       // correct the model's step costs by the times that are reported
+  bool learn_costs = true;       // correct costs of steps and copies by the times that are reported
 
   // The well-known combinations, by name.
   static constexpr Policy no_evict() {

@@ -465,7 +465,9 @@ void Planner::moves_measured(Time now, InstanceId instance, StateMove::Kind kind
   State& s = *state_;
   MAIS_EXPECTS(instance.value() < s.instances.size(), "moves were measured of an unknown instance");
   Call call(s, now, out);
-  s.instances[instance.value()].moves_measured(kind, pages, took);
+  if (s.config.policy.learn_costs) {
+    s.instances[instance.value()].moves_measured(kind, pages, took);
+  }
 }
 
 void Planner::State::advance(Context& context) {

@@ -1,5 +1,6 @@
 #include "worker.hpp"
 
+#include <chrono>
 #include <utility>
 
 namespace server {
@@ -113,7 +114,17 @@ void Worker::run_step() {
       return;
   }
   tickets_.clear();
+  tell_copied(mais::core::StateMove::Kind::out, copied_out_);
+  tell_copied(mais::core::StateMove::Kind::in, copied_in_);
   shared_->scheduler.report(to_report(step_, result_, std::move(finished)));
+}
+
+// From then on the planner decides by it what is worth copying.
+void Worker::tell_copied(mais::core::StateMove::Kind kind, Copied& copied) {
+  if (copied.pages > 0) {
+    shared_->scheduler.moves_measured(instance_, kind, copied.pages, copied.took);
+  }
+  copied = {};
 }
 
 // What is over is told to the engine; block tables as the step says; a view of each sequence. A
@@ -151,8 +162,14 @@ void Worker::prepare() {
 Outcome Worker::try_step() {
   const std::scoped_lock lock(mutex_);
   std::size_t made = 0;
-  for (; made < owed_.size() && engine_->move(owed_[made]); ++made) {
-    ++(owed_[made].kind == mais::core::StateMove::Kind::out ? pages_out_ : pages_in_);
+  for (; made < owed_.size(); ++made) {
+    const bool out = owed_[made].kind == mais::core::StateMove::Kind::out;
+    const auto began = std::chrono::steady_clock::now();
+    if (!engine_->move(owed_[made])) break;
+    Copied& copied = out ? copied_out_ : copied_in_;
+    copied.took += std::chrono::steady_clock::now() - began;
+    ++copied.pages;
+    ++(out ? pages_out_ : pages_in_);
   }
   owed_.erase(owed_.begin(), owed_.begin() + static_cast<std::ptrdiff_t>(made));
   result_.outcome = Outcome::allocation_failed;

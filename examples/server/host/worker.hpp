@@ -54,6 +54,11 @@ class Worker {
   void take_pages(const mais::core::StepEntry& entry, Ticket& ticket);
   void prepare();
   StepResult::Outcome try_step();
+  struct Copied {
+    std::int64_t pages = 0;
+    mais::Duration took{};
+  };
+  void tell_copied(mais::core::StateMove::Kind kind, Copied& copied);
   void run_step();
   void give_results(std::vector<mais::RequestId>& finished);
   void start_anew();
@@ -71,6 +76,7 @@ class Worker {
   std::vector<SequenceView> views_;
   StepResult result_;
   std::vector<mais::core::StateMove> owed_;  // moves that are still to be made
+  Copied copied_out_, copied_in_;
   // Whose a page of the pool was when a step last named it, and which of its pages.
   struct Holder {
     mais::RequestId request{};

@@ -63,7 +63,8 @@ class Planner {
   void limit_changed(Time now, InstanceId instance, Bytes state, Actions& out);
   void tenant_limit_changed(Time now, TenantId tenant, std::optional<Bytes> limit, Actions& out);
   // So many pages (> 0) were copied one way, one after another, in so long (> 0; else ignored):
-  // corrects what the links of the configuration say. What is under way stays as predicted.
+  // corrects what the links of the configuration say, with Policy::learn_costs. What is under way
+  // stays as predicted.
   void moves_measured(Time now, InstanceId instance, StateMove::Kind kind, std::int64_t pages,
                       Duration took, Actions& out);
   void tick(Time now, Actions& out);
