@@ -191,14 +191,16 @@ class GgufDecoder final : public LlamaEngine {
 
   // A rehearsal that did not tell the truth: nothing may be held beyond what is charged.
   mais::Result<void> check_plan(const BufferSizes& sizes) const {
-    if (sizes.weights <= plan_.weights &&
-        sizes.state + sizes.compute + sizes.output <= plan_.state + plan_.workspace) {
-      return {};
-    }
+    const Bytes weights = at_least(sizes.weights);
+    const Bytes others = at_least(sizes.state) + at_least(sizes.compute) + at_least(sizes.output);
+    if (weights <= plan_.weights && others <= plan_.state + plan_.workspace) return {};
+    const auto beside = [](Bytes took, Bytes planned) {
+      return std::to_string(took.count()) + " bytes instead of " + std::to_string(planned.count());
+    };
     return mais::fail(mais::ErrorCode::over_limit,
-                      options_.name + ": llama.cpp took more than its rehearsal said, " +
-                          std::to_string((sizes.weights + sizes.state + sizes.compute).count()) +
-                          " bytes instead of " + std::to_string(plan_.total().count()));
+                      options_.name + ": llama.cpp took more than its rehearsal said: weights " +
+                          beside(weights, plan_.weights) + ", all else " +
+                          beside(others, plan_.state + plan_.workspace));
   }
 
   // Sequences for all entries. State of others that had to go, and beyond an entry's context (it
