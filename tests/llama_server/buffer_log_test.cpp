@@ -45,11 +45,14 @@ TEST(BufferLogTest, OtherLinesSayNothing) {
             BufferSizes{});
 }
 
-TEST(BufferLogTest, WhatALineSaysIsAtMostHalfADigitMore) {
+TEST(BufferLogTest, WhatALineSaysIsHalfADigitMoreOrLess) {
   EXPECT_EQ(at_most(Bytes(0)), Bytes(0));
-  // 1.004999 MiB is written as 1.00.
+  EXPECT_EQ(at_least(Bytes(0)), Bytes(0));
+  // 0.995001 MiB is written as 1.00, and 1.004999 MiB too.
+  EXPECT_LE(at_least(Bytes(1 << 20)), Bytes(1043335));
+  EXPECT_GE(at_least(Bytes(1 << 20)), Bytes(1043330));
   EXPECT_GE(at_most(Bytes(1 << 20)), Bytes(1053817));
-  EXPECT_LE(at_most(Bytes(1 << 20)), Bytes(1053830));
+  EXPECT_LE(at_most(Bytes(1 << 20)), Bytes(1053822));
 }
 
 TEST(BufferLogTest, PiecesOfALineAreOneLineAndErrorsAreKept) {

@@ -208,7 +208,7 @@ TEST_F(LlamaHostTest, ACapThatIsTooSmallForTwoModelsSaysWhatTheyTake) {
   const std::string path = written(1);
   std::vector<server::EngineMaker> makers;
   for (const char* name : {"one=", "other="}) makers.push_back(*gguf_model(name + path, {}));
-  const auto models = server::ModelSet::make(makers, {.memory = 40_MiB});
+  const auto models = server::ModelSet::make(makers, {.memory = 4_MiB});
   ASSERT_FALSE(models);
   EXPECT_EQ(models.error().code, mais::ErrorCode::over_capacity);
   EXPECT_THAT(models.error().message, testing::HasSubstr("weights and workspace take "));

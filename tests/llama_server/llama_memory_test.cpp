@@ -157,32 +157,33 @@ TEST_F(LlamaMemoryTest, PublishedModelsTakeWhatTheirFilesLetExpect) {
   }
 }
 
-// The widest bound of them is of experts: a seventh too much. What was measured narrows it, and no
-// bound was ever below what came next.
+// Where the bound of the compute buffer is wider, what was measured narrows it, and no bound was
+// ever below what came next.
 TEST_F(LlamaMemoryTest, WhatWasMeasuredNarrowsABoundToThreePercentAndKeepsItABound) {
-  PublishedShape shape =
-      *std::find_if(published_shapes().begin(), published_shapes().end(),
-                    [](const PublishedShape& one) { return one.experts == 128; });
-  shape.layers = 6;
-  const PublishedFile file(shape);
-  const std::string path = folder_.write("model.gguf", file.header(), file.data_bytes());
-  mais::core::Calibration calibration({.confidence = 0.95, .first_factor = 1.2});
-  const mais::core::CalibrationKey key{shape.name, "llama.cpp, f16, 4096 cells", "compute"};
-  double last = 0;
-  for (std::int64_t sample = 0; sample < 24; ++sample) {
-    const Settings settings{.path = path,
-                            .step_tokens = Tokens(512 - 16 * sample),
-                            .sequences = 16,
-                            .step_sequences = 16};
-    const auto expected = forecast(settings);
-    const auto rehearsal = LoadedModel::load(settings, Extent::rehearsal);
-    ASSERT_TRUE(expected && rehearsal);
-    const Bytes said = rehearsal->sizes().compute;
-    EXPECT_LE(said, at_most(calibration.bound(key, expected->compute))) << "sample " << sample;
-    last = part(calibration.bound(key, expected->compute), said);
-    calibration.observe(key, expected->compute, said);
+  for (PublishedShape shape : published_shapes()) {
+    if (shape.experts == 0 && std::string(shape.family) != "phi3") continue;
+    SCOPED_TRACE(shape.name);
+    shape.layers = 3;
+    const PublishedFile file(shape);
+    const std::string path = folder_.write("model.gguf", file.header(), file.data_bytes());
+    mais::core::Calibration calibration({.confidence = 0.95, .first_factor = 1.2});
+    const mais::core::CalibrationKey key{shape.name, "llama.cpp, f16, 4096 cells", "compute"};
+    double last = 0;
+    for (std::int64_t sample = 0; sample < 21; ++sample) {
+      const Settings settings{.path = path,
+                              .step_tokens = Tokens(512 - 16 * sample),
+                              .sequences = 16,
+                              .step_sequences = 16};
+      const auto expected = forecast(settings);
+      const auto rehearsal = LoadedModel::load(settings, Extent::rehearsal);
+      ASSERT_TRUE(expected && rehearsal);
+      const Bytes said = rehearsal->sizes().compute;
+      EXPECT_LE(said, at_most(calibration.bound(key, expected->compute))) << "sample " << sample;
+      last = part(calibration.bound(key, expected->compute), said);
+      calibration.observe(key, expected->compute, said);
+    }
+    EXPECT_LE(last, 1.03);
   }
-  EXPECT_LE(last, 1.03);
 }
 
 TEST_F(LlamaMemoryTest, ABudgetThatIsTooSmallIsRefusedBeforeAnythingIsTaken) {

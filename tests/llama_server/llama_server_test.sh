@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The server on llama.cpp as its clients meet it:
 # llama_server_test.sh <llama_server> <write_gguf> <llama_memory>
-. "$(dirname "${BASH_SOURCE[0]}")/../torch_server/running_server.sh" "$1"
+. "$(dirname "${BASH_SOURCE[0]}")/../server/running_server.sh" "$1"
 if ! command -v curl >/dev/null; then
   echo "SKIPPED: curl was not found"
   exit 0

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # OpenAI's own client, from npm: openai_client_test.sh <torch_server> <folder to install it in>
 # Skipped where node, npm or the registry are not there.
-. "$(dirname "${BASH_SOURCE[0]}")/running_server.sh" "$1"
+. "$(dirname "${BASH_SOURCE[0]}")/../server/running_server.sh" "$1"
 modules=$2
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 for program in node npm; do

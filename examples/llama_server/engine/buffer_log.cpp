@@ -1,5 +1,6 @@
 #include "buffer_log.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <llama.h>
@@ -13,6 +14,7 @@ namespace {
 using mais::Bytes;
 
 constexpr double kMebibyte = 1 << 20;
+constexpr Bytes kHalfDigit(5244);  // of a line, 0.005 MiB, rounded up
 
 thread_local BufferLog* current = nullptr;
 
@@ -37,9 +39,11 @@ std::optional<Bytes> mebibytes_after(std::string_view line, std::string_view key
 
 }  // namespace
 
+Bytes at_least(Bytes said) noexcept {
+  return std::max(Bytes(0), said - kHalfDigit);
+}
 Bytes at_most(Bytes said) noexcept {
-  if (said == Bytes(0)) return said;
-  return said + Bytes(static_cast<std::int64_t>(std::ceil(0.005 * kMebibyte)) + 1);
+  return said == Bytes(0) ? said : said + kHalfDigit;
 }
 
 void read_buffer_line(std::string_view line, BufferSizes& sizes) {

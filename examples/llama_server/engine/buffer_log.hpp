@@ -18,7 +18,9 @@ struct BufferSizes {
   bool operator==(const BufferSizes&) const = default;
 };
 
-// At most this is what a line calls so many bytes: half of its last digit more. 0 stays 0.
+// What a line calls so many bytes is at least and at most this: half of its last digit less or
+// more. 0 stays 0.
+mais::Bytes at_least(mais::Bytes said) noexcept;
 mais::Bytes at_most(mais::Bytes said) noexcept;
 
 // Adds what a line says to `sizes`; other lines say nothing. Pure.

@@ -142,7 +142,8 @@ MemoryPlan plan_memory(const Forecast& forecast, const LoadedModel& rehearsal,
   return {.weights = forecast.weights + forecast.padding + heap.model,
           .state = std::max(forecast.state, at_most(said.state)) + forecast.masks + cells,
           .workspace = std::max(Bytes(0), at_most(said.compute) - forecast.masks) +
-                       std::max(Bytes(0), heap.context - cells) + forecast.conversions + kLists};
+                       std::max(forecast.output, heap.context - cells) + forecast.conversions +
+                       kLists};
 }
 
 }  // namespace llama_server

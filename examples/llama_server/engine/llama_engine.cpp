@@ -132,7 +132,7 @@ class GgufDecoder final : public LlamaEngine {
   void run(const mais::core::Step& step, std::span<const SequenceView> sequences,
            StepResult& result) override {
     MAIS_EXPECTS(loaded_, "run() before load()");
-    MAIS_EXPECTS(sequences.size() == step.entries.size(), "a view for each entry");
+    server::expect_fitting(step, sequences, info_.page);
     const auto began = std::chrono::steady_clock::now();
     result.outcome = Outcome::done;
     result.missing.reset();
@@ -142,7 +142,7 @@ class GgufDecoder final : public LlamaEngine {
     if (static_cast<std::int64_t>(sequences.size()) > settings().step_sequences) {
       result.outcome = Outcome::allocation_failed;  // logits have room for so many
     } else {
-      place(step, sequences);
+      place(step);
       compute(step, sequences, result);
       count_cells();
     }
@@ -191,31 +191,24 @@ class GgufDecoder final : public LlamaEngine {
 
   // A rehearsal that did not tell the truth: nothing may be held beyond what is charged.
   mais::Result<void> check_plan(const BufferSizes& sizes) const {
-    if (sizes.weights <= plan_.weights &&
-        sizes.state + sizes.compute + sizes.output <= plan_.state + plan_.workspace) {
-      return {};
-    }
+    const Bytes weights = at_least(sizes.weights);
+    const Bytes others = at_least(sizes.state) + at_least(sizes.compute) + at_least(sizes.output);
+    if (weights <= plan_.weights && others <= plan_.state + plan_.workspace) return {};
+    const auto beside = [](Bytes took, Bytes planned) {
+      return std::to_string(took.count()) + " bytes instead of " + std::to_string(planned.count());
+    };
     return mais::fail(mais::ErrorCode::over_limit,
-                      options_.name + ": llama.cpp took more than its rehearsal said, " +
-                          std::to_string((sizes.weights + sizes.state + sizes.compute).count()) +
-                          " bytes instead of " + std::to_string(plan_.total().count()));
+                      options_.name + ": llama.cpp took more than its rehearsal said: weights " +
+                          beside(weights, plan_.weights) + ", all else " +
+                          beside(others, plan_.state + plan_.workspace));
   }
 
   // Sequences for all entries. State of others that had to go, and beyond an entry's context (it
   // begins anew, or the step did not get done before), is dropped before anything is computed.
-  void place(const mais::core::Step& step, std::span<const SequenceView> sequences) {
+  void place(const mais::core::Step& step) {
     ++steps_;
     SequenceTable& table = loaded_->table;
-    for (std::size_t i = 0; i < sequences.size(); ++i) {
-      const mais::core::StepEntry& entry = step.entries[i];
-      const std::int64_t end = (entry.context + entry.tokens).count();
-      MAIS_EXPECTS(entry.context.count() >= 0 && entry.tokens.count() >= 1 &&
-                       end <= static_cast<std::int64_t>(sequences[i].tokens.size()),
-                   "an entry computes tokens that are not known");
-      MAIS_EXPECTS(static_cast<std::int64_t>(sequences[i].pages.size()) * info_.page.count() >= end,
-                   "an entry computes beyond its pages");
-      table.enter(entry.request, steps_);
-    }
+    for (const mais::core::StepEntry& entry : step.entries) table.enter(entry.request, steps_);
     placed_.clear();
     for (const mais::core::StepEntry& entry : step.entries) {
       placed_.push_back(table.place(entry.request, gone_));

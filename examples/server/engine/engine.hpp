@@ -151,6 +151,21 @@ class Engine {
   Engine& operator=(const Engine&) = default;
 };
 
+// Aborts for views that do not fit the entries of a step, in pages of so many tokens.
+inline void expect_fitting(const mais::core::Step& step, std::span<const SequenceView> sequences,
+                           mais::TokensPerBlock page) {
+  MAIS_EXPECTS(sequences.size() == step.entries.size(), "a view for each entry");
+  for (std::size_t i = 0; i < sequences.size(); ++i) {
+    const mais::core::StepEntry& entry = step.entries[i];
+    const std::int64_t end = (entry.context + entry.tokens).count();
+    MAIS_EXPECTS(entry.context.count() >= 0 && entry.tokens.count() >= 1 &&
+                     end <= static_cast<std::int64_t>(sequences[i].tokens.size()),
+                 "an entry computes tokens that are not known");
+    MAIS_EXPECTS(static_cast<std::int64_t>(sequences[i].pages.size()) * page.count() >= end,
+                 "an entry computes beyond its pages");
+  }
+}
+
 // What to tell the scheduler of a step that was not broken.
 inline mais::core::StepReport to_report(const mais::core::Step& step, const StepResult& result,
                                         std::vector<mais::RequestId> finished) {

@@ -9,9 +9,9 @@ namespace server {
 
 namespace {
 
-using Json = nlohmann::ordered_json;
+using Ordered = nlohmann::ordered_json;
 
-Json head_of(const AnswerHead& head, bool piece) {
+Ordered head_of(const AnswerHead& head, bool piece) {
   const bool chat = head.endpoint == Endpoint::chat;
   return {{"id", head.id},
           {"object", !chat   ? "text_completion"
@@ -21,7 +21,7 @@ Json head_of(const AnswerHead& head, bool piece) {
           {"model", head.model}};
 }
 
-Json usage_of(const Usage& usage) {
+Ordered usage_of(const Usage& usage) {
   return {{"prompt_tokens", usage.prompt},
           {"completion_tokens", usage.generated},
           {"total_tokens", usage.prompt + usage.generated}};
@@ -54,7 +54,7 @@ std::string base64_of(std::span<const float> floats) {
   return text;
 }
 
-Json entry_of(const ServedModel& model, std::int64_t created) {
+Ordered entry_of(const ServedModel& model, std::int64_t created) {
   return {{"id", model.name},
           {"object", "model"},
           {"created", created},
@@ -67,10 +67,10 @@ Json entry_of(const ServedModel& model, std::int64_t created) {
 
 std::string whole_answer(const AnswerHead& head, std::span<const WholeAnswer> answers,
                          const Usage& usage) {
-  Json body = head_of(head, false);
-  Json choices = Json::array();
+  Ordered body = head_of(head, false);
+  Ordered choices = Ordered::array();
   for (std::size_t i = 0; i < answers.size(); ++i) {
-    Json choice{{"index", i}};
+    Ordered choice{{"index", i}};
     if (head.endpoint == Endpoint::chat) {
       choice["message"] = {{"role", "assistant"}, {"content", answers[i].text}};
     } else {
@@ -86,9 +86,9 @@ std::string whole_answer(const AnswerHead& head, std::span<const WholeAnswer> an
 }
 
 std::string piece_event(const AnswerHead& head, const AnswerPiece& piece) {
-  Json choice{{"index", piece.index}};
+  Ordered choice{{"index", piece.index}};
   if (head.endpoint == Endpoint::chat) {
-    Json delta = Json::object();
+    Ordered delta = Ordered::object();
     if (piece.first) delta["role"] = "assistant";
     if (!piece.text.empty() || piece.first) delta["content"] = piece.text;
     choice["delta"] = std::move(delta);
@@ -96,15 +96,16 @@ std::string piece_event(const AnswerHead& head, const AnswerPiece& piece) {
     choice["text"] = piece.text;
   }
   choice["logprobs"] = nullptr;
-  choice["finish_reason"] = piece.finish_reason.empty() ? Json(nullptr) : Json(piece.finish_reason);
-  Json body = head_of(head, true);
-  body["choices"] = Json::array({std::move(choice)});
+  choice["finish_reason"] =
+      piece.finish_reason.empty() ? Ordered(nullptr) : Ordered(piece.finish_reason);
+  Ordered body = head_of(head, true);
+  body["choices"] = Ordered::array({std::move(choice)});
   return event(body.dump());
 }
 
 std::string usage_event(const AnswerHead& head, const Usage& usage) {
-  Json body = head_of(head, true);
-  body["choices"] = Json::array();
+  Ordered body = head_of(head, true);
+  body["choices"] = Ordered::array();
   body["usage"] = usage_of(usage);
   return event(body.dump());
 }
@@ -115,9 +116,9 @@ std::string error_event(const ApiError& error) {
 
 std::string embedding_list(const std::string& model, std::span<const std::vector<float>> embeddings,
                            bool base64, std::int64_t prompt_tokens) {
-  Json data = Json::array();
+  Ordered data = Ordered::array();
   for (std::size_t i = 0; i < embeddings.size(); ++i) {
-    Json vector;
+    Ordered vector;
     if (base64) {
       vector = base64_of(embeddings[i]);
     } else {
@@ -125,17 +126,17 @@ std::string embedding_list(const std::string& model, std::span<const std::vector
     }
     data.push_back({{"object", "embedding"}, {"index", i}, {"embedding", std::move(vector)}});
   }
-  return Json{{"object", "list"},
-              {"data", std::move(data)},
-              {"model", model},
-              {"usage", {{"prompt_tokens", prompt_tokens}, {"total_tokens", prompt_tokens}}}}
+  return Ordered{{"object", "list"},
+                 {"data", std::move(data)},
+                 {"model", model},
+                 {"usage", {{"prompt_tokens", prompt_tokens}, {"total_tokens", prompt_tokens}}}}
       .dump();
 }
 
 std::string model_list(std::span<const ServedModel> models, std::int64_t created) {
-  Json data = Json::array();
+  Ordered data = Ordered::array();
   for (const ServedModel& model : models) data.push_back(entry_of(model, created));
-  return Json{{"object", "list"}, {"data", std::move(data)}}.dump();
+  return Ordered{{"object", "list"}, {"data", std::move(data)}}.dump();
 }
 
 std::string model_entry(const ServedModel& model, std::int64_t created) {

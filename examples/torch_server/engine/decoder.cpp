@@ -116,15 +116,10 @@ class Decoder final : public TensorEngine {
   }
 
   void check(const mais::core::Step& step, std::span<const SequenceView> sequences) const override {
-    for (std::size_t i = 0; i < sequences.size(); ++i) {
-      const mais::core::StepEntry& entry = step.entries[i];
-      const std::int64_t end = (entry.context + entry.tokens).count();
-      MAIS_EXPECTS(entry.context.count() >= 0 && entry.tokens.count() >= 1 &&
-                       end <= static_cast<std::int64_t>(sequences[i].tokens.size()),
-                   "an entry computes tokens that are not known");
-      MAIS_EXPECTS(static_cast<std::int64_t>(sequences[i].pages.size()) * layout_.tokens >= end,
-                   "an entry computes beyond its pages");
-      MAIS_EXPECTS(end <= shape_.max_context, "an entry is beyond the longest context");
+    server::expect_fitting(step, sequences, options_.page);
+    for (const mais::core::StepEntry& entry : step.entries) {
+      MAIS_EXPECTS((entry.context + entry.tokens).count() <= shape_.max_context,
+                   "an entry is beyond the longest context");
     }
   }
 

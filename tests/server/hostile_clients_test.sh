@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Clients that mean no good: hostile_clients_test.sh <torch_server>
+# Clients that mean no good: hostile_clients_test.sh <server program>
 . "$(dirname "${BASH_SOURCE[0]}")/running_server.sh" "$1"
 if ! command -v curl >/dev/null; then
   echo "SKIPPED: curl was not found"

@@ -1,4 +1,4 @@
-# What the tests of torch_server share; sourced by them: . running_server.sh <torch_server>
+# What the tests of torch_server share; sourced by them: . running_server.sh <server program>
 # Servers are started on a free port of the loopback interface and ended with the test.
 . "$(dirname "${BASH_SOURCE[0]}")/../command_test.sh" "$1"
 server=$1

@@ -1,22 +1,22 @@
 #!/usr/bin/env bash
-# The server as its clients meet it, with curl: server_command_test.sh <torch_server>
+# The server as its clients meet it, with curl: server_command_test.sh <server program>
 . "$(dirname "${BASH_SOURCE[0]}")/running_server.sh" "$1"
 if ! command -v curl >/dev/null; then
   echo "SKIPPED: curl was not found"
   exit 0
 fi
 
-expect "help is for newcomers" 0 'Serves models on this machine' --help
 expect "a server of nothing is refused" 2 'nothing to serve'
-expect "a model is NAME=..." 2 "'big' is no NAME=random:SIZE or NAME=DIR" --model big
-expect "sizes are checked" 2 "'lots' is no number of parameters" --model a=random:lots
-expect "folders are checked" 2 'no/such/config.json' --model a=no/such
+expect "help tells of headers" 0 'x-slo-ttft-ms' --help
+expect "a model is NAME=..." 2 "--model: 'big' is no NAME=random:SIZE" --model big
+expect "a gateway's model is one of them" 2 "'b' is none of the models" --model a=random:1M \
+  --gateway-model b
 expect "two models have two names" 2 "two models have the name 'a'" \
   --model a=random:1M --embedder a=random:1M
 expect "tenants are checked" 2 "'b=0' is no NAME or NAME=WEIGHT" --model a=random:1M \
   --tenants a,b=0
 expect "a memory that is too small says what it takes" 1 'weights and workspace take [0-9]+ bytes' \
-  --model a=random:1M --memory 2MiB
+  --model a=random:1M --memory 64KiB
 
 start_server --model small=random:200K --model slow=random:3M --embedder sense=random:200K \
   --memory 192MiB \
@@ -121,8 +121,23 @@ for stream in true false; do
 done
 check "and its tokens are not computed" \
   test $(($(metric server_steps_total) - steps)) -lt 2000
+check "a seed gives the same again, and another seed something else" test "$(
+  for seed in 1 1 2; do
+    call $completions -d '{"model": "small", "prompt": "Once", "max_tokens": 20, "temperature": 2,
+      "seed": '$seed'}' | grep -o '"text":".*","logprobs'
+  done | uniq | wc -l)" -eq 2
 check "nothing waits" until_metric vllm:num_requests_waiting 0
 check "metrics are served" test -n "$(metric server_memory_cap_bytes)"
+for name in vllm:num_requests_waiting vllm:num_requests_running vllm:kv_cache_usage_perc; do
+  check "a gateway finds $name" test "$(curl -sS "$url/metrics" | grep -c "^$name [0-9]")" -eq 1
+done
+if ! curl -sS "$url/metrics" | grep -q '^# it was built without prometheus-cpp'; then
+  ttft='mais_time_to_first_token_seconds_count{model="small",class="streaming"}'
+  check "answers are in the histograms" \
+    test "$(curl -sS "$url/metrics" | grep -F "$ttft" | sed 's/.* //')" -ge 10
+  check "refusals are counted by reason" grep -qE \
+    '^mais_refusals_total\{.*reason="(tenant_)?queue_full".*\} [1-9]' < <(curl -sS "$url/metrics")
+fi
 check "the cap holds" test "$(metric server_memory_peak_bytes)" -le $((192 << 20))
 
 # The end: what runs goes on, what comes is told so.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A server that is killed under load: killed_server_test.sh <torch_server> <replay>
+# A server that is killed under load: killed_server_test.sh <server program> <replay>
 . "$(dirname "${BASH_SOURCE[0]}")/running_server.sh" "$1"
 replay=$2
 if ! command -v curl >/dev/null; then
@@ -8,7 +8,7 @@ if ! command -v curl >/dev/null; then
 fi
 
 begin() {
-  start_server --model small=random:200K --memory 64MiB --max-sequences 4 --journal "$1"
+  start_server --model small=random:3M --memory 64MiB --max-sequences 4 --journal "$1"
 }
 body='{"model": "small", "prompt": "a", "max_tokens": 1500}'
 for round in 1 2 3; do
