@@ -408,8 +408,12 @@ TEST(Split, RefusesWhatItCannotReckonWith) {
   world.options.width = 0;
   EXPECT_THAT(core::split(world.model, world.machine, world.options).error().message,
               HasSubstr("width of a split are 1 or more"));
-  world.machine.devices.clear();
   world.options.width = 1;
+  world.model.layers.resize(1025);
+  EXPECT_THAT(core::split(world.model, world.machine, world.options).error().message,
+              HasSubstr("at most 1024 layers and 64 devices; there are 1025 and 1"));
+  world.model.layers.resize(1);
+  world.machine.devices.clear();
   EXPECT_THAT(core::split(world.model, world.machine, world.options).error().message,
               HasSubstr("the machine has no device"));
 }

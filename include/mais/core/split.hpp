@@ -123,10 +123,10 @@ struct Split {
   bool whole() const noexcept;
 };
 
-// Errors: invalid_argument: faults of the model or the options, or a machine whose bandwidths are
-// not known; over_capacity: it cannot fit, with what is asked, what there is and how much is
-// missing in bytes. O(degrees x layers x stages x modes x width log width), for each gain once
-// more.
+// Errors: invalid_argument: faults of the model or the options, more than 1024 layers or 64
+// devices, or a machine whose bandwidths are not known; over_capacity: it cannot fit, with what is
+// asked, what there is and how much is missing in bytes. O(degrees x layers x stages x modes x
+// width log width), for each gain once more.
 Result<Split> split(const LayeredModel& model, const Machine& machine,
                     const SplitOptions& options = {});
 
