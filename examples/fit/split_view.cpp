@@ -100,16 +100,35 @@ std::string layers_text(const Report& report) {
   return text;
 }
 
+// One memory, or neighbours that are alike.
+std::string name_of_range(const Report& report, SpaceId first, SpaceId last) {
+  const std::string& name = report.spaces[first.value()];
+  return first == last ? name : name + " .. " + report.spaces[last.value()];
+}
+
 std::string memories(const Report& report, const Look& look) {
-  std::size_t width = 4;
-  for (const core::SpaceUse& use : report.split->spaces) {
-    width = std::max(width, report.spaces[use.space.value()].size());
+  struct Row {
+    std::string name;
+    const core::SpaceUse* use;
+  };
+  std::vector<Row> rows;
+  const std::vector<core::SpaceUse>& all = report.split->spaces;
+  for (std::size_t i = 0; i < all.size();) {
+    std::size_t last = i;
+    while (last + 1 < all.size() && all[last + 1].used() == all[i].used() &&
+           all[last + 1].capacity == all[i].capacity) {
+      ++last;
+    }
+    rows.push_back({name_of_range(report, all[i].space, all[last].space), &all[i]});
+    i = last + 1;
   }
+  std::size_t width = 4;
+  for (const Row& row : rows) width = std::max(width, row.name.size());
   std::string text;
-  for (const core::SpaceUse& use : report.split->spaces) {
-    text += format("  %-*s [%s] %10s of %s\n", static_cast<int>(width),
-                   report.spaces[use.space.value()].c_str(), bar(use, look).c_str(),
-                   size_text(use.used()).c_str(), size_text(use.capacity).c_str());
+  for (const Row& row : rows) {
+    text += format("  %-*s [%s] %10s of %s\n", static_cast<int>(width), row.name.c_str(),
+                   bar(*row.use, look).c_str(), size_text(row.use->used()).c_str(),
+                   size_text(row.use->capacity).c_str());
   }
   return text +
          format("  %s weights  %s state (KV cache)  %s workspace  %s copy buffers  %s free\n",
@@ -127,16 +146,25 @@ std::string bound_text(const core::Bound& bound) {
 std::string gains_text(const Report& report) {
   const Split& split = *report.split;
   std::string text;
-  for (const core::Gain& gain : split.gains) {
-    std::string where = report.spaces[gain.spaces.front().value()];
-    if (gain.spaces.size() > 1)
-      where = "each of " + where + " .. " + report.spaces[gain.spaces.back().value()];
+  for (std::size_t i = 0; i < split.gains.size();) {
+    const core::Gain& gain = split.gains[i];
+    std::size_t last = i;  // stages that gain alike
+    while (last + 1 < split.gains.size() && split.gains[last + 1].spaces.front() != split.host &&
+           split.gains[last + 1].tokens_per_second == gain.tokens_per_second) {
+      ++last;
+    }
+    const SpaceId first = gain.spaces.front(), end = split.gains[last].spaces.back();
+    const std::string where = (last > i                 ? "any stage of "
+                               : gain.spaces.size() > 1 ? "each of "
+                                                        : "") +
+                              name_of_range(report, first, end);
     const double more = gain.tokens_per_second / split.speed.tokens_per_second - 1;
     const std::string line = size_text(gain.more) + " more in " + where;
-    text += format("  %-40s ", line.c_str());
+    text += format("  %-46s ", line.c_str());
     text += more < 0.0005
                 ? "nothing\n"
                 : format("%.4g tokens/s (+%.1f %%)\n", gain.tokens_per_second, more * 100);
+    i = last + 1;
   }
   return text.empty() ? text : "What more memory would buy:\n" + text;
 }

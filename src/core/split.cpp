@@ -11,6 +11,7 @@ namespace mais::core {
 
 namespace {
 
+constexpr std::size_t kMostLayers = 1024, kMostDevices = 64;
 constexpr int kAgain = 4;           // times that gains may improve the split itself
 constexpr int kTrials = 1500;       // timelines that exchanges of layers may cost
 constexpr std::size_t kTried = 64;  // candidates that are laid out and timed, at most
@@ -326,6 +327,11 @@ Result<void> check(const LayeredModel& model, const Machine& machine, const Spli
     return wrong("a split's prompt is at most 16 Mi tokens and 4096 chunks");
   }
   const std::vector<DeviceId> devices = candidates(machine);
+  if (model.layers.size() > kMostLayers || devices.size() > kMostDevices) {
+    return wrong("a split has at most " + std::to_string(kMostLayers) + " layers and " +
+                 std::to_string(kMostDevices) + " devices; there are " +
+                 std::to_string(model.layers.size()) + " and " + std::to_string(devices.size()));
+  }
   if (devices.empty()) return wrong("the machine has no device; one that computes is needed");
   for (const DeviceId device : devices) {
     const Space& space = machine.spaces[machine.devices[device.value()].space.value()];

@@ -7,6 +7,7 @@ namespace mais::core {
 
 namespace {
 
+constexpr std::size_t kMostSteps = 64;
 constexpr double kInfinite = std::numeric_limits<double>::infinity();
 
 double per_byte(double rate) {
@@ -99,7 +100,6 @@ SplitBounds::Mean SplitBounds::mean_of(const SplitCosts& costs, const Taken& wei
     double base = 0;
     std::vector<Step> steps = steps_of(costs, i, weights, base);
     rest.seconds = after.seconds + base;
-    // Merged by steepness; equal ones become one.
     double before = 0;
     for (const Step& step : after.steps) {
       steps.push_back({step.bytes - before, 0, step.rate});
@@ -107,15 +107,20 @@ SplitBounds::Mean SplitBounds::mean_of(const SplitCosts& costs, const Taken& wei
     }
     std::stable_sort(steps.begin(), steps.end(),
                      [](const Step& a, const Step& b) { return a.rate > b.rate; });
-    double bytes = 0, saved = 0;
-    for (const Step& step : steps) {
-      bytes += step.bytes;
-      saved += step.bytes * step.rate;
-      if (!rest.steps.empty() && rest.steps.back().rate <= step.rate * (1 + 1e-12)) {
-        rest.steps.back().bytes = bytes, rest.steps.back().saved = saved;
-      } else {
-        rest.steps.push_back({bytes, saved, step.rate});
+    // Steps that are as steep become one; where there are too many, so do like ones, as steep as
+    // the steepest: the bound stays one.
+    for (const double alike : {1e-12, 1e-3, 1e-2, 0.1, 1.0}) {
+      rest.steps.clear();
+      double bytes = 0, saved = 0;
+      for (const Step& step : steps) {
+        const bool joins = !rest.steps.empty() && rest.steps.back().rate * (1 - alike) <= step.rate;
+        const double rate = joins ? rest.steps.back().rate : step.rate;
+        bytes += step.bytes;
+        saved += step.bytes * rate;
+        if (!joins) rest.steps.emplace_back();
+        rest.steps.back() = {bytes, saved, rate};
       }
+      if (rest.steps.size() <= kMostSteps) break;
     }
   }
   return mean;

@@ -12,10 +12,9 @@ namespace {
 
 constexpr std::int32_t kRoot = -1;
 
-// A partial placement: what it took so far. Seconds are of one pass; what serves `groups` passes a
-// round is counted that often.
+// A partial placement: what it took so far.
 struct Label {
-  Taken taken;          // seconds of one pass; what serves `groups` passes counts that often
+  Taken taken;          // of one pass; what serves `groups` of them in a round counts that often
   double link = 0;      // of the stage at hand
   double finished = 0;  // the busiest of the stages and links before
   std::int64_t device = 0, buffer = 0, host = 0;  // bytes; 0 on the device: it is not used yet
@@ -98,6 +97,7 @@ class Search {
     }
   }
 
+  // The label when it turns to the next stage.
   Label finish(const Label& label, std::size_t stage, std::size_t layer) const {
     Label next = label;
     next.finished = std::max({label.finished, rounds_ * label.taken.busy, rounds_ * label.link});

@@ -112,8 +112,18 @@ class NaiveSplit {
     return end;
   }
 
-  // Whether every space holds what lies there; counted device by device.
+  // Whether every space holds what lies there.
   bool fits(const Split& split) const {
+    const auto held = held_by(split);
+    return std::all_of(held.begin(), held.end(), [&](const auto& entry) {
+      const auto [at, bytes] = entry;
+      return bytes == 0 ||
+             (at < machine_.spaces.size() && bytes <= machine_.spaces[at].capacity.count());
+    });
+  }
+
+  // Bytes in each space, counted device by device.
+  std::map<std::uint32_t, std::int64_t> held_by(const Split& split) const {
     std::map<std::uint32_t, std::int64_t> bytes, largest;
     std::map<std::uint32_t, bool> computes, table;
     const int ranks = split.tensor_parallel;
@@ -165,13 +175,8 @@ class NaiveSplit {
           does ? model_.workspace.bytes(Tokens(step), options_.parallel, Tokens(tokens)).count()
                : 0;
     }
-    return std::all_of(bytes.begin(), bytes.end(), [&](const auto& entry) {
-      const auto [at, held] = entry;
-      const auto buffer = largest.find(at);
-      const std::int64_t all = held + (buffer == largest.end() ? 0 : 2 * buffer->second);
-      return all == 0 ||
-             (at < machine_.spaces.size() && all <= machine_.spaces[at].capacity.count());
-    });
+    for (const auto& [at, buffer] : largest) bytes[at] += 2 * buffer;
+    return bytes;
   }
 
  private:

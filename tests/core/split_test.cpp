@@ -17,6 +17,12 @@ constexpr unsigned kWorlds = 20000;
 #else
 constexpr unsigned kWorlds = 150;
 #endif
+// The small worlds that are tried: a run of them, and some that told planted bugs apart.
+std::vector<unsigned> seeds() {
+  std::vector<unsigned> all{400, 1536, 2375, 2523, 4298};
+  for (unsigned seed = 0; seed < kWorlds; ++seed) all.push_back(seed);
+  return all;
+}
 
 struct World {
   LayeredModel model;
@@ -71,7 +77,8 @@ World small_world(unsigned seed) {
   const int weights = pick(4, 20);
   for (int i = 0; i < layers; ++i) {
     ModelLayer layer;
-    layer.weights = {{Bytes(pick(0, 2) > 0 ? weights : pick(1, 20)), 4}, {Bytes(1), 0}};
+    layer.weights = {{Bytes(pick(0, 2) > 0 ? weights : pick(1, 20)), i % 2 == 0 ? 4 : 3},
+                     {Bytes(1), 0}};
     layer.flops_per_token = pick(1, 30);
     layer.flops_per_pair = pick(0, 2);
     layer.state = {{.name = "attention",
@@ -82,7 +89,7 @@ World small_world(unsigned seed) {
     layer.state_units = 2;
     layer.all_reduces = 2;
     if (experts && pick(0, 2) > 0) {
-      layer.experts = {Bytes(pick(4, 40)), 8};
+      layer.experts = {Bytes(pick(4, 40)), 5};
       layer.expert_share = pick(1, 4) / 8.0;
       layer.expert_flops_per_token = pick(1, 10);
     }
@@ -117,7 +124,7 @@ std::string told(const Split& split) {
 
 TEST(Split, OfSmallModelsIsTheFastestOfAllPlacements) {
   unsigned fits = 0;
-  for (unsigned seed = 0; seed < kWorlds; ++seed) {
+  for (const unsigned seed : seeds()) {
     const World world = small_world(seed);
     const Result<Split> split = core::split(world.model, world.machine, world.options);
     NaiveSplit naive(world.model, world.machine, world.options);
@@ -132,12 +139,21 @@ TEST(Split, OfSmallModelsIsTheFastestOfAllPlacements) {
 }
 
 TEST(Split, SaysOfItsPlacementWhatASimulationSays) {
-  for (unsigned seed = 0; seed < kWorlds; ++seed) {
+  for (const unsigned seed : seeds()) {
     const World world = small_world(seed);
     const Result<Split> split = core::split(world.model, world.machine, world.options);
     if (!split) continue;
     NaiveSplit naive(world.model, world.machine, world.options);
     EXPECT_TRUE(naive.fits(*split)) << "seed " << seed << told(*split);
+    auto held = naive.held_by(*split);
+    for (const SpaceUse& use : split->spaces) {
+      // Devices after the first of a group have no more than it.
+      const std::int64_t first = held[use.space.value()];
+      EXPECT_LE(use.used().count(), first) << "seed " << seed << told(*split);
+      if (split->tensor_parallel == 1) {
+        EXPECT_EQ(use.used().count(), first) << "seed " << seed << told(*split);
+      }
+    }
     const double step_s = naive.step(*split).value_or(0), ttft_s = naive.first_token(*split);
     EXPECT_NEAR(split->speed.step_s, step_s, 1e-9 * step_s) << "seed " << seed << told(*split);
     EXPECT_NEAR(split->speed.ttft_s, ttft_s, 1e-9 * ttft_s) << "seed " << seed << told(*split);
@@ -148,7 +164,7 @@ TEST(Split, SaysOfItsPlacementWhatASimulationSays) {
 
 // The world with more memory, or faster links, everything else being equal.
 TEST(Split, WithMoreMemoryIsNeverSlower) {
-  for (unsigned seed = 0; seed < kWorlds; ++seed) {
+  for (const unsigned seed : seeds()) {
     World world = small_world(seed);
     const Result<Split> before = core::split(world.model, world.machine, world.options);
     Bytes& capacity = world.machine.spaces[seed % world.machine.spaces.size()].capacity;
@@ -161,15 +177,18 @@ TEST(Split, WithMoreMemoryIsNeverSlower) {
   }
 }
 
+// Groups of sequences that share the host are served first come, first served, and that can lose by
+// coming earlier (Graham, Bounds on Multiprocessing Timing Anomalies, 1969).
 TEST(Split, WithAFasterLinkIsNeverSlower) {
-  for (unsigned seed = 0; seed < kWorlds; ++seed) {
+  for (const unsigned seed : seeds()) {
     World world = small_world(seed);
     const Result<Split> before = core::split(world.model, world.machine, world.options);
     if (!before) continue;
     world.machine.links[seed % world.machine.links.size()].bandwidth.value *= 1.5;
     const Result<Split> after = core::split(world.model, world.machine, world.options);
     ASSERT_TRUE(after) << "seed " << seed;
-    EXPECT_LE(after->speed.step_s, before->speed.step_s * (1 + 1e-9))
+    const double anomaly = after->groups > 1 && after->host ? 0.1 : 1e-9;
+    EXPECT_LE(after->speed.step_s, before->speed.step_s * (1 + anomaly))
         << "seed " << seed << told(*before) << " ->" << told(*after);
   }
 }
@@ -262,6 +281,31 @@ TEST(Split, StreamedLayersLieBetweenResidentOnes) {
   EXPECT_EQ(split->speed.bound.kind, BoundKind::link);
   EXPECT_EQ(split->speed.bound.where, "dram -> hbm");
   EXPECT_GT(split->speed.bound.share, 0.99);
+}
+
+// A long layer on the device, then four that are copied in 2 s each and computed in 2 ms. While the
+// long one runs, two buffers fill; the third copy waits until the first of them was used.
+TEST(Split, CopiesWaitForABufferToBeFree) {
+  World world = even_world();
+  world.model.layers.resize(5);
+  world.model.workspace = {};
+  world.model.overhead = {};
+  for (ModelLayer& layer : world.model.layers) {
+    layer.weights = {{Bytes(2'000'000'000), 8}};
+    layer.flops_per_token = layer.flops_per_pair = 0;
+    layer.state.clear();
+  }
+  world.model.layers[0].weights = {{Bytes(1'000'000'000), 8}};
+  world.model.layers[0].flops_per_token = 10 * 80e12;
+  world.machine.spaces[1].capacity = Bytes(5'500'000'000);
+  world.machine.spaces[1].bandwidth = {1e12};
+  world.machine.links[0] = {SpaceId(0), SpaceId(1), {1e9}, {}};
+  world.options.host_computes = false;
+  const Result<Split> split = core::split(world.model, world.machine, world.options);
+  ASSERT_TRUE(split) << split.error().message;
+  EXPECT_EQ(split->layers[0].mode, LayerMode::resident);
+  EXPECT_EQ(split->layers[4].mode, LayerMode::streamed);
+  EXPECT_NEAR(split->speed.step_s, 10 + 0.002 + 2 + 2 + 0.002, 1e-9);
 }
 
 TEST(Split, OfWhatFitsOneDeviceIsWhole) {
@@ -367,8 +411,12 @@ TEST(Split, RefusesWhatItCannotReckonWith) {
   world.options.width = 0;
   EXPECT_THAT(core::split(world.model, world.machine, world.options).error().message,
               HasSubstr("width of a split are 1 or more"));
-  world.machine.devices.clear();
   world.options.width = 1;
+  world.model.layers.resize(1025);
+  EXPECT_THAT(core::split(world.model, world.machine, world.options).error().message,
+              HasSubstr("at most 1024 layers and 64 devices; there are 1025 and 1"));
+  world.model.layers.resize(1);
+  world.machine.devices.clear();
   EXPECT_THAT(core::split(world.model, world.machine, world.options).error().message,
               HasSubstr("the machine has no device"));
 }

@@ -24,13 +24,14 @@
 // work (the pipeline of GPipe, Huang et al. 2019). The host's memory serves its own computing and
 // all copies: a pass takes no less than both together.
 //
-// Search. For each degree of tensor parallelism that divides the devices, and for one or several
-// groups of sequences, layer by layer (the dynamic programme of Alpa's stages, Zheng et al., OSDI
-// 2022, with modes): partial placements that are no worse in any byte or second are kept, at most
-// `SplitOptions::width` for each stage, the cheapest at prices of bytes and seconds that solve the
-// relaxed problem (Lagrange; FlexGen, Sheng et al., ICML 2023, solves that problem alone). Within
-// the width nothing is lost, see `Split::complete`. The best few are laid out, timed, and improved
-// by exchanges.
+// Search. For each degree of tensor parallelism that divides the devices, and for one group of
+// sequences or one for each stage, layer by layer (the dynamic programme of Alpa's stages, Zheng et
+// al., OSDI 2022, with modes): partial placements that no other is better than in every byte and
+// second are kept, at most `SplitOptions::width` for each stage, those that can still become the
+// fastest by the relaxed problem (layers that divide and lie anywhere; FlexGen, Sheng et al., ICML
+// 2023, solves that problem alone). What cannot beat the best so far is dropped. The best few are
+// laid out, timed, and improved by exchanges. Small models meet the best of all placements; on
+// large ones expect a percent or two.
 //
 // Pure; any thread.
 #pragma once
@@ -118,15 +119,15 @@ struct Split {
   std::vector<SpaceUse> spaces{};               // of the stages' devices, then the host
   SplitSpeed speed{};
   std::vector<Gain> gains{};  // of stages in order, then the host
-  bool complete = false;      // no partial placement was dropped for the width
+  bool complete = false;      // the search dropped no partial placement for its width
   // Resident, on one device.
   bool whole() const noexcept;
 };
 
-// Errors: invalid_argument: faults of the model or the options, or a machine whose bandwidths are
-// not known; over_capacity: it cannot fit, with what is asked, what there is and how much is
-// missing in bytes. O(degrees x layers x stages x modes x width log width), for each gain once
-// more.
+// Errors: invalid_argument: faults of the model or the options, more than 1024 layers or 64
+// devices, or a machine whose bandwidths are not known; over_capacity: it cannot fit, with what is
+// asked, what there is and how much is missing in bytes. O(degrees x layers x stages x modes x
+// width log width), for each gain once more.
 Result<Split> split(const LayeredModel& model, const Machine& machine,
                     const SplitOptions& options = {});
 
