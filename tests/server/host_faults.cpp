@@ -124,6 +124,7 @@ TEST_F(HostTest, StoppingEndsEverythingAndGivesEveryByteBack) {
   for (std::size_t i = 0; i < 20; ++i) {
     ASSERT_TRUE(host->submit(job(prompt_of(20, i), 200), collector.callbacks(i)));
   }
+  collector.release();
   host->stop();
   EXPECT_EQ(collector.ended(), 20U);
   host.reset();

@@ -1,6 +1,7 @@
 // A host with small engines, and requests whose callers wait for them.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <map>
 #include <mutex>
@@ -14,7 +15,8 @@
 
 namespace server {
 
-// Collects what requests give, by number.
+// Collects what requests give, by number. Nothing is given before wait() or release(), so that what
+// a test submits runs together, however fast the engine is.
 class Collector {
  public:
   struct Result {
@@ -30,6 +32,7 @@ class Collector {
     }
     return {.on_token =
                 [this, number](Token token) {
+                  held_.wait(true);
                   const std::scoped_lock lock(mutex_);
                   EXPECT_FALSE(results_[number].ended) << "a token after the end";
                   results_[number].tokens.push_back(token);
@@ -37,6 +40,7 @@ class Collector {
                 },
             .on_embedding =
                 [this, number](std::span<const float> embedding) {
+                  held_.wait(true);
                   const std::scoped_lock lock(mutex_);
                   results_[number].embedding.assign(embedding.begin(), embedding.end());
                 },
@@ -49,8 +53,13 @@ class Collector {
                   changed_.notify_all();
                 }};
   }
+  void release() {
+    held_ = false;
+    held_.notify_all();
+  }
   // Until all that were begun have ended.
   std::map<std::size_t, Result> wait() {
+    release();
     std::unique_lock lock(mutex_);
     const bool all = changed_.wait_for(lock, std::chrono::seconds(60),
                                        [&] { return ended_ == results_.size(); });
@@ -63,7 +72,8 @@ class Collector {
   }
 
  private:
-  std::mutex mutex_;
+  std::atomic<bool> held_{true};
+  std::mutex mutex_;  // guards what follows
   std::condition_variable changed_;
   std::map<std::size_t, Result> results_;
   std::size_t ended_ = 0;

@@ -8,7 +8,7 @@ if ! command -v curl >/dev/null; then
 fi
 
 begin() {
-  start_server --model small=random:3M --memory 64MiB --max-sequences 4 --journal "$1"
+  start_server --model small=random:1M --memory 64MiB --max-sequences 4 --journal "$1"
 }
 body='{"model": "small", "prompt": "a", "max_tokens": 1500}'
 for round in 1 2 3; do
@@ -20,7 +20,8 @@ for round in 1 2 3; do
     callers+=($!)
   done
   for _ in $(seq 200); do
-    [ "$(metric vllm:num_requests_running)" != 4 ] || break
+    [ "$(metric vllm:num_requests_running)" != 4 ] ||
+      [ "$(metric server_steps_total)" -lt 100 ] || break
     sleep 0.05
   done
   sleep "0.$((round * 2))"
