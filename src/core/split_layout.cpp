@@ -47,7 +47,9 @@ class Arrangement {
   Layout run() {
     if (std::any_of(places_.begin(), places_.end(),
                     [&](const LayerPlace& place) { return place.mode != places_.front().mode; })) {
+      const std::vector<LayerPlace> found = places_;
       spread();
+      for (const double phase : {0.0, 0.5, 1.0}) spread_by_time(found, phase);
       exchange();
     }
     return {std::move(places_), step_s_};
@@ -79,10 +81,49 @@ class Arrangement {
         even[layers[k]].mode = static_cast<LayerMode>(best);
       }
     }
-    const double step_s = step_seconds(costs_, even, groups_);
+    take_if_as_fast(std::move(even));
+  }
+
+  void take_if_as_fast(std::vector<LayerPlace> places) {
+    const double step_s = step_seconds(costs_, places, groups_);
     if (step_s > step_s_ * (1 + 1e-12)) return;
     step_s_ = step_s;
-    places_ = std::move(even);
+    places_ = std::move(places);
+  }
+
+  // A copied layer whenever so much time has passed on the stage that its copies are even, counted
+  // from `phase` of that on; the other layers keep their order. Where the host computes too, layers
+  // are of very different lengths, and copies hide behind its long ones.
+  void spread_by_time(const std::vector<LayerPlace>& from, double phase) {
+    const auto copied = [](LayerMode mode) {
+      return mode == LayerMode::streamed || mode == LayerMode::experts_streamed;
+    };
+    struct Stage {
+      double time = 0, copies = 0, since = 0;
+    };
+    std::map<int, Stage> stages;
+    // Modes that are left for a kind on a stage, and the layers that are.
+    std::map<std::pair<int, std::size_t>, std::array<std::vector<LayerMode>, 2>> left;
+    for (std::size_t i = from.size(); i-- > 0;) {
+      Stage& stage = stages[from[i].stage];
+      stage.time += costs_.find(i, from[i])->chain();
+      stage.copies += copied(from[i].mode);
+      left[{from[i].stage, kind_[i]}][copied(from[i].mode)].push_back(from[i].mode);
+    }
+    for (auto& [number, stage] : stages)
+      stage.since = phase * stage.time / std::max(1.0, stage.copies);
+    std::vector<LayerPlace> places = from;
+    for (std::size_t i = 0; i < places.size(); ++i) {
+      Stage& stage = stages[places[i].stage];
+      auto& [plain, copies] = left[{places[i].stage, kind_[i]}];
+      const bool due = stage.since * stage.copies >= stage.time * (1 - 1e-9);
+      std::vector<LayerMode>& modes = plain.empty() || (due && !copies.empty()) ? copies : plain;
+      places[i].mode = modes.back();
+      modes.pop_back();
+      stage.since += costs_.find(i, places[i])->chain();
+      if (copied(places[i].mode)) stage.since -= stage.time / stage.copies;
+    }
+    take_if_as_fast(std::move(places));
   }
 
   bool try_instead(std::vector<LayerPlace> places) {

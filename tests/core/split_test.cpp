@@ -15,7 +15,7 @@ using testing::HasSubstr;
 #ifdef MAIS_LONG_TESTS
 constexpr unsigned kWorlds = 20000;
 #else
-constexpr unsigned kWorlds = 150;
+constexpr unsigned kWorlds = 100;
 #endif
 // The small worlds that are tried: a run of them, and some that told planted bugs apart.
 std::vector<unsigned> seeds() {
@@ -231,7 +231,8 @@ World even_world() {
 // Of every number of resident, streamed and host layers: the longest of what has to be done one
 // after the other. No order of layers is faster.
 double even_floor(const World& world, bool host) {
-  const double state = 4096.0 * static_cast<double>(world.options.context.count());
+  const double state = 4096.0 * static_cast<double>(world.options.context.count()) *
+                       static_cast<double>(world.options.parallel);
   const double on_gpu = 1e9 / 900e9 + state / 900e9, in_host = 1e9 / 60e9 + state / 60e9;
   double best = 1e9;
   for (int streamed = 0; streamed <= 48; ++streamed) {
@@ -251,16 +252,38 @@ double even_floor(const World& world, bool host) {
 
 TEST(Split, OfALargeModelIsWithinTwoPercentOfTheFloor) {
   for (const double link : {24e9, 55e9}) {
-    for (const bool host : {false, true}) {
+    for (const std::int64_t parallel : {1, 4}) {
+      for (const bool host : {false, true}) {
+        World world = even_world();
+        world.options.host_computes = host;
+        world.options.parallel = parallel;
+        world.machine.links[0].bandwidth.value = link;
+        const Result<Split> split = core::split(world.model, world.machine, world.options);
+        ASSERT_TRUE(split) << split.error().message;
+        const double floor = even_floor(world, host);
+        EXPECT_GE(split->speed.step_s, floor * (1 - 1e-9));
+        EXPECT_LE(split->speed.step_s, floor * 1.02) << link << " " << parallel << told(*split);
+        for (const SpaceUse& use : split->spaces) EXPECT_LE(use.used(), use.capacity);
+      }
+    }
+  }
+}
+
+TEST(Split, OfALargeModelWithMoreMemoryIsHardlyEverSlower) {
+  for (const std::int64_t parallel : {1, 8}) {
+    double before = 1e9;
+    for (std::int64_t capacity = 12; capacity < 40; capacity += 2) {
       World world = even_world();
-      world.options.host_computes = host;
-      world.machine.links[0].bandwidth.value = link;
+      world.model.layers[0].weights[0].bytes = Bytes(450'000'000);
+      world.model.layers = std::vector<ModelLayer>(80, world.model.layers[0]);
+      world.options.parallel = parallel;
+      world.options.context = Tokens(2048);
+      world.options.more = Bytes(0);
+      world.machine.spaces[1].capacity = capacity * 1_GiB;
       const Result<Split> split = core::split(world.model, world.machine, world.options);
       ASSERT_TRUE(split) << split.error().message;
-      const double floor = even_floor(world, host);
-      EXPECT_GE(split->speed.step_s, floor * (1 - 1e-9));
-      EXPECT_LE(split->speed.step_s, floor * 1.02) << told(*split);
-      for (const SpaceUse& use : split->spaces) EXPECT_LE(use.used(), use.capacity);
+      EXPECT_LE(split->speed.step_s, before * 1.02) << capacity << told(*split);
+      before = split->speed.step_s;
     }
   }
 }
