@@ -15,6 +15,7 @@ set(MAIS_SANITIZE "" CACHE STRING "Sanitizers of the whole build: address,undefi
 option(MAIS_DEVICE_TESTS "Run the tests that need a GPU (label gpu)" OFF)
 option(MAIS_LONG_TESTS "Run the long versions of randomised tests (label long)" OFF)
 set(MAIS_TEST_LABELS "" CACHE STRING "Build only tests with a label that matches; empty: all")
+option(MAIS_BESIDE_SANITIZERS "Leave out tests that a build with sanitizers runs in full" OFF)
 option(MAIS_HOUSE_CHECKS "Run the checks that keep the house in order (label house)" ON)
 set(MAIS_SHARED_DATA "" CACHE PATH "Folder with evaluation traces; tests that need it skip without")
 

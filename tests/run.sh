@@ -2,8 +2,10 @@
 # bash tests/run.sh [--long] [preset...]
 #
 # Installs the packages that are missing (or says which), builds, and runs the tests of each preset:
-#   dev         every test, and the checks that keep the house in order
-#   asan-ubsan  every test under AddressSanitizer and UndefinedBehaviorSanitizer
+#   dev         the checks that keep the house in order, examples and engines; every test where
+#               asan-ubsan does not run it as well
+#   asan-ubsan  the tests under AddressSanitizer and UndefinedBehaviorSanitizer, by clang if it is
+#               there
 #   tsan        the tests with threads under ThreadSanitizer
 #   bare        a sample of the tests, built without a single optional dependency
 # in this order when none is named. --long adds the long randomised tests (preset long).
@@ -33,6 +35,15 @@ if [ -z "${CMAKE_CXX_COMPILER_LAUNCHER:-}" ] && command -v ccache >/dev/null 2>&
 fi
 export CCACHE_SLOPPINESS=${CCACHE_SLOPPINESS:-pch_defines,time_macros}  # it knows precompiled headers
 
+# Each test once: what asan-ubsan runs in full, dev leaves to it when both are asked for.
+beside_sanitizers=OFF
+case " ${presets[*]} " in *" asan-ubsan "*) beside_sanitizers=ON ;; esac
+
+# Where clang is there with its sanitizers, they are run with it: another compiler, in less time.
+clang_sanitizes=$(command -v clang++) &&
+  echo 'int main() {}' | "$clang_sanitizes" -fsanitize=address,undefined -x c++ -o /dev/null - \
+    2>/dev/null || clang_sanitizes=
+
 table=$(printf '%-12s %10s %8s %8s   %s' preset configure build test result)
 failed=0
 
@@ -47,9 +58,14 @@ timed() {
 
 run_preset() {
   local preset=$1 result=passed configure=- build=- test=-
+  local options=()
+  case $preset in
+    dev) options=("-DMAIS_BESIDE_SANITIZERS=$beside_sanitizers") ;;
+    asan-ubsan) options=(${clang_sanitizes:+"-DCMAKE_CXX_COMPILER=$clang_sanitizes"}) ;;
+  esac
   echo
   echo "=== $preset: configure, build, test ($jobs jobs)"
-  if ! timed cmake --preset "$preset"; then
+  if ! timed cmake --preset "$preset" ${options[@]+"${options[@]}"}; then
     configure=$took result="configure FAILED"
   else
     configure=$took

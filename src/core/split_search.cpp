@@ -187,7 +187,7 @@ class Search {
   // The fastest first; of those that are alike but for rounding, what leaves more on the devices.
   void sort(std::vector<Label>& labels) const {
     const auto rounded = [&](const Label& label) {
-      return static_cast<std::int64_t>(label.score / grain_);
+      return detail::saturating_count(label.score / grain_);  // of what cannot end: infinite
     };
     std::sort(labels.begin(), labels.end(), [&](const Label& a, const Label& b) {
       return std::tuple(rounded(a), a.host, a.node) < std::tuple(rounded(b), b.host, b.node);
