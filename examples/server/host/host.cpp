@@ -1,6 +1,7 @@
 #include "host.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <mutex>
 #include <random>
 #include <unordered_map>
@@ -28,7 +29,8 @@ class Host::State {
     for (auto& worker : workers_) {
       worker->start({.scheduler = scheduler_,
                      .find = [this](std::uint64_t tag) { return find(tag); },
-                     .reclaim = [this] { return reclaim(); },
+                     .reclaim = [this] { reclaim(); },
+                     .reclaimed = [this] { return mais::Bytes(reclaimed_); },
                      .log = [this](const std::string& line) { log(line); }});
     }
   }
@@ -93,10 +95,8 @@ class Host::State {
     return node.empty() ? nullptr : std::move(node.mapped());
   }
 
-  mais::Bytes reclaim() {
-    mais::Bytes returned;
-    for (auto& worker : workers_) returned += worker->trim(scheduler_);
-    return returned;
+  void reclaim() {
+    for (auto& worker : workers_) reclaimed_ += worker->trim(scheduler_).count();
   }
   void log(const std::string& line) const {
     if (options_.log) options_.log(line);
@@ -108,7 +108,8 @@ class Host::State {
   std::vector<std::unique_ptr<Worker>> workers_;
 
  private:
-  std::mutex mutex_;  // guards what follows
+  std::atomic<std::int64_t> reclaimed_{0};  // bytes
+  std::mutex mutex_;                        // guards what follows
   std::unordered_map<std::uint64_t, std::shared_ptr<Ticket>> tickets_;
   std::uint64_t last_tag_ = 0;
 };

@@ -7,6 +7,10 @@ namespace server {
 
 using Outcome = StepResult::Outcome;
 
+namespace {
+constexpr int kTries = 4;  // to run a step again after memory was taken back
+}  // namespace
+
 Worker::Worker(std::unique_ptr<Engine> engine, mais::InstanceId instance)
     : engine_(std::move(engine)), tokenizer_(engine_->tokenizer()), instance_(instance) {
   const EngineInfo& info = engine_->info();
@@ -95,8 +99,15 @@ void Worker::run_step() {
   ++steps_;
   owed_.insert(owed_.end(), step_.moves.begin(), step_.moves.end());
   prepare();
+  mais::Bytes reclaimed = shared_->reclaimed();
   Outcome outcome = try_step();
-  if (outcome == Outcome::allocation_failed && shared_->reclaim() > mais::Bytes(0)) {
+  // Another worker that lacks memory may have taken back what is unused just before this one looks,
+  // or be faster to take what this one found.
+  for (int tries = 0; outcome == Outcome::allocation_failed && tries < kTries; ++tries) {
+    shared_->reclaim();
+    const mais::Bytes now = shared_->reclaimed();
+    if (now == reclaimed) break;  // by nobody since the step was tried
+    reclaimed = now;
     outcome = try_step();
     if (outcome == Outcome::done) ++saved_;
   }

@@ -26,8 +26,9 @@ class Worker {
     // The ticket with a tag, which ran from now on; null when it ended. The end of one that ran is
     // told by forget().
     std::function<std::shared_ptr<Ticket>(std::uint64_t tag)> find;
-    // Lets every engine give back pages that nobody uses; how much that was.
-    std::function<mais::Bytes()> reclaim;
+    // Lets every engine give back pages that nobody uses.
+    std::function<void()> reclaim;
+    std::function<mais::Bytes()> reclaimed;  // by it since the start, whoever called
     std::function<void(const std::string&)> log;
   };
 
