@@ -182,10 +182,7 @@ void IterationBatcher::finish(Context& context, Sequence& sequence) {
 }
 
 void IterationBatcher::refuse(Context& context, Sequence& sequence, Refusal refusal) {
-  Action action = action_of(sequence, ActionKind::refused, id_);
-  action.refusal = refusal;
-  context.out.list.push_back(action);
-  context.sequences.remove(sequence);
+  core::refuse(context, sequence, refusal, id_);
 }
 
 void IterationBatcher::cancel(Context& context, Sequence& sequence) {

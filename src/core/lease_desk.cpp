@@ -59,12 +59,9 @@ Bytes LeaseDesk::serve(Context& context) {
     const auto granted = context.ledger.try_reserve(account, lease.leased, Hold::firm);
     if (!granted) {
       // Its tenant's limit may have fallen below it.
-      if (auto refusal = check(context.ledger, lease)) {
+      if (const auto why = check(context.ledger, lease)) {
         queue_.cancel(*head);
-        Action action = action_of(lease, ActionKind::refused);
-        action.refusal = *refusal;
-        context.out.list.push_back(action);
-        context.sequences.remove(lease);
+        refuse(context, lease, *why);
         continue;
       }
       const Bytes room = context.ledger.headroom(account);

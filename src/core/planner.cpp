@@ -322,10 +322,7 @@ void Planner::State::rehome(Context& context) {
     Sequence& sequence = sequences.at(slot);
     const auto route = choose_instance(config, instances, ledger, sequence);
     if (!route) {
-      Action homeless = action_of(sequence, ActionKind::refused);
-      homeless.refusal = route.error();
-      context.out.list.push_back(homeless);
-      sequences.remove(sequence);
+      refuse(context, sequence, route.error());
       continue;
     }
     instances[route->instance.value()].requeue(sequence);

@@ -54,4 +54,13 @@ inline Action action_of(const Sequence& sequence, ActionKind kind,
   return {.kind = kind, .request = sequence.id, .tag = sequence.tag, .instance = instance};
 }
 
+// Ends a request that was accepted before, and is in no queue any more. It is gone afterwards.
+inline void refuse(Context& context, Sequence& sequence, const Refusal& why,
+                   std::optional<InstanceId> instance = std::nullopt) {
+  Action action = action_of(sequence, ActionKind::refused, instance);
+  action.refusal = why;
+  context.out.list.push_back(action);
+  context.sequences.remove(sequence);
+}
+
 }  // namespace mais::core

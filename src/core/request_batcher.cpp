@@ -194,11 +194,11 @@ void RequestBatcher::report(Context& context, const StepReport& report) {
     } else if (!failed) {
       end(context, item, action_of(item, ActionKind::finished, id_));
     } else if (alone && ++item.failures >= 3) {
-      Action action = action_of(item, ActionKind::refused, id_);
-      action.refusal = {.reason = RefusalReason::can_never_fit,
-                        .asked = workspace(1, padded(Tokens(item.prompt))).count(),
-                        .available = bound_.count()};
-      end(context, item, action);
+      refuse(context, item,
+             {.reason = RefusalReason::can_never_fit,
+              .asked = workspace(1, padded(Tokens(item.prompt))).count(),
+              .available = bound_.count()},
+             id_);
     } else {
       requeue(item);
     }

@@ -22,17 +22,22 @@ Result<Residency> Residency::create(Ledger& ledger, AccountId parent, Calibratio
   return Residency(*loads, *residue, *reservation, std::move(calibration));
 }
 
-std::vector<Residency::Load>::iterator Residency::find(LoadId load) {
-  const auto found =
-      std::find_if(loads_.begin(), loads_.end(), [&](const Load& each) { return each.id == load; });
-  MAIS_EXPECTS(found != loads_.end(), "no such load, or it is gone");
-  return found;
-}
-
 const Residency::Load* Residency::find(LoadId load) const {
   const auto found =
       std::find_if(loads_.begin(), loads_.end(), [&](const Load& each) { return each.id == load; });
   return found == loads_.end() ? nullptr : &*found;
+}
+
+Residency::Load& Residency::at(LoadId load) {
+  const Load* const found = find(load);
+  MAIS_EXPECTS(found != nullptr, "no such load, or it is gone");
+  return loads_[static_cast<std::size_t>(found - loads_.data())];
+}
+
+// Gives its reservation back.
+void Residency::remove(Ledger& ledger, Load& load) {
+  ledger.release(load.booked.reservation);
+  loads_.erase(loads_.begin() + (&load - loads_.data()));
 }
 
 // Charges what is not charged yet, as far as free memory goes. Returns how much.
@@ -76,34 +81,31 @@ Result<LoadId> Residency::begin_load(Ledger& ledger, CalibrationKey key, Bytes p
 
 Residency::Loaded Residency::end_load(Ledger& ledger, LoadId id, Bytes measured) {
   MAIS_EXPECTS(measured >= Bytes(0), "a measurement is not below 0 bytes");
-  const auto load = find(id);
-  MAIS_EXPECTS(!load->measured, "a load ends once");
-  load->measured = true;
-  calibration_.observe(load->key, load->predicted, measured);
-  const Bytes reserved = load->booked.covered;
-  rebook(ledger, load->booked, measured);
-  const Bytes kept = load->booked.covered;
+  Load& load = at(id);
+  MAIS_EXPECTS(!load.measured, "a load ends once");
+  load.measured = true;
+  calibration_.observe(load.key, load.predicted, measured);
+  const Bytes reserved = load.booked.covered;
+  rebook(ledger, load.booked, measured);
+  const Bytes kept = load.booked.covered;
   repay(ledger);
-  return {.returned = reserved - kept,
-          .taken = load->booked.covered - kept,
-          .owed = load->booked.owed()};
+  return {
+      .returned = reserved - kept, .taken = load.booked.covered - kept, .owed = load.booked.owed()};
 }
 
 void Residency::abandon_load(Ledger& ledger, LoadId id) {
-  const auto load = find(id);
-  MAIS_EXPECTS(!load->measured, "a load that is there is unloaded");
-  ledger.release(load->booked.reservation);
-  loads_.erase(load);
+  Load& load = at(id);
+  MAIS_EXPECTS(!load.measured, "a load that is there is unloaded");
+  remove(ledger, load);
   repay(ledger);
 }
 
 Residency::Unloaded Residency::unload(Ledger& ledger, LoadId id, Bytes returned) {
   MAIS_EXPECTS(returned >= Bytes(0), "a measurement is not below 0 bytes");
-  const auto load = find(id);
+  Load& load = at(id);
   // Of one that was never measured nothing is known to stay behind.
-  const Bytes held = load->measured ? load->booked.bytes : returned;
-  ledger.release(load->booked.reservation);
-  loads_.erase(load);
+  const Bytes held = load.measured ? load.booked.bytes : returned;
+  remove(ledger, load);
   const Bytes before = residue_.bytes;
   rebook(ledger, residue_, std::max(before + held - returned, Bytes(0)));
   // What stays behind is charged first: it is there, whoever else is owed something.

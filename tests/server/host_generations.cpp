@@ -16,6 +16,21 @@ using mais::Tokens;
 
 constexpr mais::InstanceId kFirst{0};
 
+class PressedHostTest : public HostTest {
+ protected:
+  // Prompts are cut, prefixes shared, sequences preempted and swapped.
+  std::unique_ptr<Host> under_every_pressure() {
+    mais::Config config;
+    config.policy = mais::Policy::optimistic();
+    config.policy.learn_costs = false;
+    config.policy.token_budget = Tokens(33);
+    return hosting(
+        SubjectWish{.pages = 30, .host_pages = 16},
+        {.memory = 1_GiB, .compute = {1e8}, .prefix_block = Tokens(16), .tier_bandwidth = {1e12}},
+        config);
+  }
+};
+
 TEST_F(HostTest, BatchedAndChunkedGenerationsAreThoseOfTheModelAlone) {
   mais::Config config;
   config.policy.step = mais::StepPolicy::budget;
@@ -82,15 +97,8 @@ TEST_F(HostTest, GenerationsThatShareAPrefixAreThoseOfTheModelAlone) {
   EXPECT_GT(host->scheduler().load(kFirst).prefix_hits, 10U * 64U);
 }
 
-TEST_F(HostTest, ManyGenerationsUnderEveryPressureAtOnceAreThoseOfTheModelAlone) {
-  mais::Config config;
-  config.policy = mais::Policy::optimistic();
-  config.policy.learn_costs = false;
-  config.policy.token_budget = Tokens(33);
-  const auto host = hosting(
-      SubjectWish{.pages = 30, .host_pages = 16},
-      {.memory = 1_GiB, .compute = {1e8}, .prefix_block = Tokens(16), .tier_bandwidth = {1e12}},
-      config);
+TEST_F(PressedHostTest, ManyGenerationsUnderEveryPressureAtOnceAreThoseOfTheModelAlone) {
+  const auto host = under_every_pressure();
   for (int round = 0; round < 3; ++round) expect_all(*host, prompts(16, 24), 50);
   const auto load = host->scheduler().load(kFirst);
   EXPECT_GT(load.preemptions, 0U);
@@ -99,15 +107,8 @@ TEST_F(HostTest, ManyGenerationsUnderEveryPressureAtOnceAreThoseOfTheModelAlone)
 }
 
 // Whatever is done to them: what is drawn depends on the seed and the position.
-TEST_F(HostTest, SampledGenerationsAreThoseOfTheModelAlone) {
-  mais::Config config;
-  config.policy = mais::Policy::optimistic();
-  config.policy.learn_costs = false;
-  config.policy.token_budget = Tokens(33);
-  const auto host = hosting(
-      SubjectWish{.pages = 30, .host_pages = 16},
-      {.memory = 1_GiB, .compute = {1e8}, .prefix_block = Tokens(16), .tier_bandwidth = {1e12}},
-      config);
+TEST_F(PressedHostTest, SampledGenerationsAreThoseOfTheModelAlone) {
+  const auto host = under_every_pressure();
   const auto all = prompts(16, 24);
   const Sampling sampling{.temperature = 0.8, .top_p = 0.9, .seed = 4};
   for (int round = 0; round < 2; ++round) expect_all(*host, all, 40, sampling);

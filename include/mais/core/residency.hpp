@@ -104,8 +104,9 @@ class Residency {
   };
   Residency(AccountId loads, AccountId residue, ReservationId residue_reservation,
             Calibration calibration);
-  std::vector<Load>::iterator find(LoadId load);
   const Load* find(LoadId load) const;
+  Load& at(LoadId load);
+  void remove(Ledger& ledger, Load& load);
   static Bytes cover(Ledger& ledger, AccountId account, Booked& booked);
   static void rebook(Ledger& ledger, Booked& booked, Bytes bytes);
 
